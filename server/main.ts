@@ -68,6 +68,7 @@ async function run(options: ServeValues): Promise<void> {
     storage,
     runtime,
     listen: options.listen,
+    reusePort: options.together,
     anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
     idleTimeout: options["idle-timeout"],
     minRate: options["min-rate"],
@@ -191,6 +192,7 @@ async function openDirectory(
     durability: options.durability,
     maxFileSize: options["max-file-size"],
     quota: options.quota,
+    together: options.together,
     links: options["allow-links"],
     onRoot: (state) => {
       logRootState(state, options.root);

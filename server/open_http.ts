@@ -4,13 +4,14 @@
  * @module
  */
 
-import { type Address, assertAscii, formatAddress } from "../lib/core/address.ts";
+import { assertAscii, formatAddress } from "../lib/core/address.ts";
 import { FerryError, quote } from "../lib/core/errors.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import type { Authority } from "./auth/authority.ts";
 import { keepExpiring } from "./files/upload_expiry.ts";
 import type { UploadLocks } from "./files/upload_locks.ts";
 import type { ConnectionLimits } from "./net/connection_limits.ts";
+import type { ListenAddress } from "./net/listener.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
 import { logFailure } from "./observe/failures.ts";
 import type { Hooks } from "./observe/hooks.ts";
@@ -91,7 +92,7 @@ export function assertNothingOfHttp({ httpHosts, httpOrigins, httpUrl }: HttpSer
  * `unreachable` if the address cannot be listened on
  */
 export async function openHttp(
-  address: Address,
+  address: ListenAddress,
   options: CommonOptions,
   { runtime, locks, authority, limits, hooks, idleTimeout, minRate }: Shared,
 ): Promise<OpenedHttp> {

@@ -6,8 +6,8 @@
 
 import {
   type Address,
+  DEFAULT_PORT,
   formatAddress,
-  isLoopback,
   type Listening,
   parseAddress,
 } from "../lib/core/address.ts";
@@ -20,6 +20,7 @@ import type { Storage } from "./storage/storage.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
 import type { ByteStream } from "../lib/wire/byte_stream.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
+import { assertOpenedTo, listenAddress } from "./listen_address.ts";
 import { type Listener, listenTcp } from "./net/listener.ts";
 import { ConnectionLimits } from "./net/connection_limits.ts";
 import { Rejection } from "./net/rejection.ts";
@@ -102,6 +103,12 @@ export interface ServeOptions extends ServerHooks, HttpServeOptions {
    * no limit. Default: 1000.
    */
   echoRate?: number | undefined;
+  /**
+   * Whether other processes may listen on the same addresses for TCP, so that each gets a part of the connections
+   * (`SO_REUSEPORT`). All of them have to say so, and need the storage that others serve at the same time. Only on Linux,
+   * and with Deno's flag `--unstable-net`. Default: false.
+   */
+  reusePort?: boolean | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
   signal?: AbortSignal | undefined;
   /**
@@ -182,7 +189,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   let web: HttpListener | undefined;
   try {
     if (http !== undefined) {
-      const address = parseAddress(http, { defaultPort: null });
+      const address = listenAddress(http, options);
       assertOpenedTo(address, { anonymous: options.anonymous, tokens: options.tokens });
       const opened = await openHttp(address, options, shared);
       listeners.push(web = opened.listener);
@@ -257,14 +264,14 @@ interface MainListener extends Listener {
 }
 
 async function openMain(
-  { listen = "127.0.0.1", storage, anonymous, tokens, tls, handshakeTimeout = 10_000 }:
+  { listen = "127.0.0.1", storage, anonymous, tokens, tls, handshakeTimeout = 10_000, reusePort }:
     ServeOptions,
   shared: Shared,
 ): Promise<MainListener> {
   const { runtime, locks, authority, commands, limits, hooks, idleTimeout, minRate } = shared;
   const { clock } = runtime;
   const { compressed } = shared;
-  const address = parseAddress(listen);
+  const address = listenAddress(listen, { reusePort, defaultPort: DEFAULT_PORT });
   assertOpenedTo(address, { anonymous, tokens });
   const begin = (stream: ByteStream & { remoteAddr: Address; localAddr: Address }) => {
     const { remoteAddr, localAddr } = stream;
@@ -318,10 +325,10 @@ async function openMain(
 
 function openLineExec(
   listen: string,
-  { anonymous, framing = "json" }: ServeOptions,
+  { anonymous, framing = "json", reusePort }: ServeOptions,
   { runtime, commands, limits, idleTimeout }: Shared,
 ): Listener {
-  const address = parseAddress(listen, { defaultPort: null });
+  const address = listenAddress(listen, { reusePort });
   assertOpenedTo(address, { anonymous, scope: "exec" });
   if (!commands?.hasShell) {
     throw new FerryError("usage", "the lines go to the shell, and that takes --allow-shell", {
@@ -333,10 +340,10 @@ function openLineExec(
 
 function openTcpEcho(
   listen: string,
-  { verbatim = false, anonymous }: ServeOptions,
+  { verbatim = false, anonymous, reusePort }: ServeOptions,
   { runtime, limits, idleTimeout, minRate }: Shared,
 ): Listener {
-  const address = parseAddress(listen, { defaultPort: null });
+  const address = listenAddress(listen, { reusePort });
   assertOpenedTo(address, { anonymous, scope: "echo" });
   return listenTcpEcho(address, { runtime, limits, verbatim, idleTimeout, minRate });
 }
@@ -349,28 +356,6 @@ function openUdpEcho(
   const address = parseAddress(listen, { defaultPort: null });
   assertOpenedTo(address, { anonymous, scope: "echo" });
   return listenUdpEcho(address, { verbatim, rate: echoRate, clock });
-}
-
-/**
- * Refuses an address that other machines can reach, unless it was specified what clients without a token may do. For a
- * listener without logins, that has to include its `scope`.
- */
-function assertOpenedTo(
-  address: Address,
-  { anonymous, tokens, scope }: {
-    anonymous: readonly Scope[] | undefined;
-    tokens?: TokenTable | undefined;
-    scope?: Scope;
-  },
-): void {
-  if (isLoopback(address) || tokens) return;
-  if (scope === undefined ? anonymous !== undefined : anonymous?.includes(scope)) return;
-  const remedy = scope === undefined
-    ? "say with --anonymous SCOPES what anybody may do, or give tokens with --token-file"
-    : `--anonymous has to name ${scope} among what anybody may do`;
-  throw new FerryError("usage", `others than this machine could connect: ${remedy}`, {
-    action: `listen on ${formatAddress(address)}`,
-  });
 }
 
 /** The parts of a {@linkcode ListeningServer}. */

@@ -61,6 +61,8 @@ export interface Platform {
   readonly processGroups: boolean;
   /** Whether `/proc/self/fd` leads to the files and directories that are open, as on Linux. */
   readonly leadsToDescriptors: boolean;
+  /** Whether the system spreads connections over all processes that listen on an address (SO_REUSEPORT). */
+  readonly spreadsConnections: boolean;
   /** A path in the form that ferry uses internally: with `/` as the separator. */
   slashed(path: string): string;
   /** Why no file can have a certain name, given without directories; undefined if it is possible. */
@@ -90,12 +92,13 @@ export const POSIX: Platform = {
   symbolicLinks: true,
   processGroups: true,
   leadsToDescriptors: false,
+  spreadsConnections: false,
   slashed: (path) => path,
   flawOf: () => undefined,
 };
 
 /** Linux. */
-export const LINUX: Platform = { ...POSIX, leadsToDescriptors: true };
+export const LINUX: Platform = { ...POSIX, leadsToDescriptors: true, spreadsConnections: true };
 
 /** Windows. */
 export const WINDOWS: Platform = {
@@ -118,6 +121,7 @@ export const WINDOWS: Platform = {
   symbolicLinks: false,
   processGroups: false,
   leadsToDescriptors: false,
+  spreadsConnections: false,
   slashed: (path) => path.replaceAll("\\", "/"),
   flawOf(part) {
     // Among them "\", which is a separator, and ":", which names an alternate data stream of another file.

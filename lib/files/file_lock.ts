@@ -18,18 +18,23 @@ const holders = new Map<string, LockableFile>();
 /** Closed files are removed from the map once it has this many entries. */
 let most = 64;
 
+/** Whether this version of Deno can find out at once whether a file is locked. */
+export const TRIES_LOCKS: boolean = "tryLockSync" in Deno.FsFile.prototype;
+
 /**
- * Takes the exclusive lock on a file. Returns false if another open file has it.
+ * Takes the lock on a file. Returns false if another open file has it.
  *
  * Deno 2.4 can only wait for a lock: there this waits until another process has released it, and returns false only if
  * this process has it itself.
+ *
+ * @param options.shared whether others may have it at the same time that want to share it, too. Default: false
  */
-export function tryLock(file: LockableFile): boolean {
-  if (file.tryLockSync) return file.tryLockSync(true);
+export function tryLock(file: LockableFile, { shared = false } = {}): boolean {
+  if (file.tryLockSync) return file.tryLockSync(!shared);
   const { dev, ino } = file.statSync();
   const holder = holders.get(`${dev}:${ino}`);
   if (holder && isOpen(holder)) return false;
-  file.lockSync(true);
+  file.lockSync(!shared);
   if (holders.size >= most) forgetClosed();
   holders.set(`${dev}:${ino}`, file);
   return true;

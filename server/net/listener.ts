@@ -27,6 +27,12 @@ const BACKOFF = { first: 5, longest: 1000 };
  */
 const ENDING_MS = 3000;
 
+/** Where to listen. */
+export interface ListenAddress extends Address {
+  /** Whether other processes may listen there, too, and each gets a part of the connections. Default: false. */
+  readonly reusePort?: boolean | undefined;
+}
+
 /** A listener of a server. */
 export interface Listener {
   /** The address that it listens on, with the actual port. */
@@ -190,14 +196,15 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
  */
 export function listenTcp(
   kind: ListenerKind,
-  address: Address,
+  { hostname: host, port: wanted, reusePort = false }: ListenAddress,
   options: AcceptOptions<Deno.TcpConn>,
 ): Listener {
   let listener: Deno.TcpListener;
   try {
-    listener = Deno.listen(address);
+    listener = Deno.listen({ hostname: host, port: wanted, reusePort });
   } catch (error) {
-    throw toFerryError(error).during(`listen on ${formatAddress(address)}`);
+    const address = formatAddress({ hostname: host, port: wanted });
+    throw toFerryError(error).during(`listen on ${address}`);
   }
   const { hostname, port } = listener.addr;
   return AcceptLoop.start({ kind, hostname, port }, listener, options);

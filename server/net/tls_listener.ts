@@ -16,6 +16,7 @@ import {
   AcceptLoop,
   type ConnectionHandler,
   type ConnectionSource,
+  type ListenAddress,
   type Listener,
 } from "./listener.ts";
 import { Rejection, REJECTION_MS } from "./rejection.ts";
@@ -80,7 +81,7 @@ export function assertServesTls(version: string): void {
  * `unreachable` if the address cannot be listened on
  */
 export async function listenTls(
-  address: Address,
+  address: ListenAddress,
   { keyPair, handshakeTimeout, limits, runtime, begin }: TlsListenerOptions,
 ): Promise<TlsListener> {
   assertServesTls(Deno.version.deno);
@@ -145,10 +146,11 @@ class TlsSource implements ConnectionSource<TlsStream> {
   }
 
   /** Starts listening, and returns the actual address. */
-  async listen({ hostname, port }: Address): Promise<Address> {
+  async listen({ hostname, port, reusePort }: ListenAddress): Promise<Address> {
     const listening = Promise.withResolvers<void>();
     this.#server.once("error", listening.reject);
-    this.#server.listen({ host: hostname, port, backlog: BACKLOG }, () => listening.resolve());
+    const options = { host: hostname, port, reusePort, backlog: BACKLOG };
+    this.#server.listen(options, () => listening.resolve());
     try {
       await listening.promise;
     } catch (error) {

@@ -191,6 +191,12 @@ lets bash, zsh or fish complete its command line.`,
       default: "64",
       help: "compress no more of them at a time, for clients that ask for it; 0 for none",
     },
+    together: {
+      kind: "flag",
+      help:
+        "serve the directory and the ports together with other ferryds on this machine that are " +
+        "given this option, for loads that one does not stand; only on Linux",
+    },
     threads: {
       kind: "count",
       value: "N|auto",

@@ -15,7 +15,12 @@ import type { BufferBudget } from "../../../lib/core/buffer_budget.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { Deadlines } from "../../../lib/wire/deadlines.ts";
 import type { ByteStream } from "../../../lib/wire/byte_stream.ts";
-import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
+import {
+  type ConnectionHandler,
+  type ListenAddress,
+  type Listener,
+  listenTcp,
+} from "../../net/listener.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
 import { ReflectionLimit, type Refusal } from "./reflection_limit.ts";
@@ -60,7 +65,7 @@ export interface UdpEchoOptions {
  *
  * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
-export function listenTcpEcho(address: Address, options: TcpEchoOptions): Listener {
+export function listenTcpEcho(address: ListenAddress, options: TcpEchoOptions): Listener {
   const { limits, runtime: { clock } } = options;
   return listenTcp("tcp-echo", address, {
     limits,

@@ -9,12 +9,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
+import { formatAddress, type Listening } from "../../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { Sessions } from "../../auth/sessions.ts";
 import { ShownTokens } from "../../auth/shown_tokens.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
-import type { Listener } from "../../net/listener.ts";
+import type { ListenAddress, Listener } from "../../net/listener.ts";
 import { BACKLOG, keepListening } from "../../net/node_listener.ts";
 import { REJECTION_MS } from "../../net/rejection.ts";
 import type { KeyPair } from "../../net/tls_listener.ts";
@@ -64,7 +64,10 @@ export interface HttpListener extends Listener {
  * @throws {FerryError} `usage` if the certificate or the key is not valid; `io`, `denied`, `unreachable` if the address
  * cannot be listened on
  */
-export async function listenHttp(address: Address, options: HttpOptions): Promise<HttpListener> {
+export async function listenHttp(
+  address: ListenAddress,
+  options: HttpOptions,
+): Promise<HttpListener> {
   const { tls } = options;
   const usual = {
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -133,12 +136,12 @@ function complete(service: HttpOptions["service"]): HttpService {
 
 async function listen(
   server: Server,
-  { hostname, port }: Address,
+  { hostname, port, reusePort }: ListenAddress,
   kind: "http" | "https",
 ): Promise<Listening> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
-  server.listen({ port, host: hostname, backlog: BACKLOG }, resolve);
+  server.listen({ port, host: hostname, reusePort, backlog: BACKLOG }, resolve);
   try {
     await promise;
   } catch (error) {

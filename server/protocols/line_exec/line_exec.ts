@@ -8,7 +8,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { Clock, Timer } from "../../../lib/core/clock.ts";
-import { type Address, formatAddress } from "../../../lib/core/address.ts";
+import { formatAddress } from "../../../lib/core/address.ts";
 import {
   encodeAnnouncement,
   type Framing,
@@ -19,7 +19,12 @@ import { FerryError, quote, toFerryError, wasCut } from "../../../lib/core/error
 import { Md5 } from "../../../lib/digest/md5.ts";
 import { IDLE_BUFFER } from "../../../lib/wire/input_buffer.ts";
 import { ByteConnection } from "../../../lib/wire/connection.ts";
-import { type ConnectionHandler, type Listener, listenTcp } from "../../net/listener.ts";
+import {
+  type ConnectionHandler,
+  type ListenAddress,
+  type Listener,
+  listenTcp,
+} from "../../net/listener.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import type { AllowedCommands } from "../../exec/allowed_commands.ts";
 import { logFailure } from "../../observe/failures.ts";
@@ -68,7 +73,7 @@ export interface LineExecOptions {
  *
  * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
-export function listenLineExec(address: Address, options: LineExecOptions): Listener {
+export function listenLineExec(address: ListenAddress, options: LineExecOptions): Listener {
   const { limits, runtime: { clock } } = options;
   return listenTcp("classic-exec", address, {
     limits,

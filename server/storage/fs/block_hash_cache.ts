@@ -121,14 +121,14 @@ export class BlockHashCache implements Disposable {
   }
 
   /** Switches to another database, which is empty, after another program has removed the present one. */
-  moveTo(path: string): void {
+  moveTo(path: string | undefined): void {
     this.#path = path;
     this.#bytes = 0;
     this.#database?.moveTo(path);
   }
 
   /** Forgets everything and switches to another database, after a remount. */
-  beginAnew(path: string): void {
+  beginAnew(path: string | undefined): void {
     this.#passing.clear();
     this.moveTo(path);
   }

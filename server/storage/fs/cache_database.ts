@@ -11,12 +11,20 @@ import {
   type StatementSync,
 } from "node:sqlite";
 
-// No other process uses the database. In exclusive mode SQLite keeps the index of its write-ahead log in memory and not
+// No other process uses the database, unless it is shared. In exclusive mode SQLite keeps the index of its write-ahead log in memory and not
 // in a memory-mapped file: on a full disk, writing to a mapped page would kill the process.
 const SETTINGS = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA mmap_size = 0;
   PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = OFF;
+`;
+
+// Several processes lock it for each change, and need no memory-mapped file with this kind of journal.
+const SHARED_SETTINGS = `
+  PRAGMA busy_timeout = 5000;
+  PRAGMA mmap_size = 0;
+  PRAGMA journal_mode = TRUNCATE;
   PRAGMA synchronous = OFF;
 `;
 
@@ -26,6 +34,8 @@ export interface CacheDatabaseOptions {
   schema: string;
   /** All statements that are used, by any names. A database that one of them does not fit is replaced by an empty one. */
   statements: Readonly<Record<string, string>>;
+  /** Whether other processes use it, too: then its file is never removed. Default: false. */
+  shared?: boolean | undefined;
 }
 
 /** The database. No method fails. */
@@ -60,8 +70,9 @@ export class CacheDatabase implements Disposable {
     // Ferry 0.1 memory-mapped a file of this name; a process that was killed left it behind.
     if (path !== undefined) remove(`${path}-shm`);
     this.#database = new DatabaseSync(path ?? ":memory:");
-    this.#database.exec(SETTINGS + this.#options.schema);
-    for (const sql of Object.values(this.#options.statements)) {
+    const { schema, statements, shared } = this.#options;
+    this.#database.exec((shared ? SHARED_SETTINGS : SETTINGS) + schema);
+    for (const sql of Object.values(statements)) {
       this.#statements.set(sql, this.#database.prepare(sql));
     }
   }
@@ -78,7 +89,7 @@ export class CacheDatabase implements Disposable {
     }
     this.#statements.clear();
     try {
-      for (const suffix of ["", "-wal"]) {
+      for (const suffix of this.#options.shared ? [] : ["", "-wal"]) {
         if (this.#path !== undefined) remove(this.#path + suffix);
       }
       this.#open(path);
@@ -89,7 +100,7 @@ export class CacheDatabase implements Disposable {
   }
 
   /** Switches to another database, which is empty, after another program has removed the present one. */
-  moveTo(path: string): void {
+  moveTo(path: string | undefined): void {
     if (this.#closed) return;
     this.#path = path;
     this.#rebuild(path);

@@ -100,6 +100,8 @@ export interface ChecksumCacheOptions {
    * device number; undefined if it cannot be identified. Default: undefined, no mount can be identified.
    */
   mountOf?: ((device: number) => string | undefined) | undefined;
+  /** Whether other processes use the database, too. Default: false. */
+  shared?: boolean | undefined;
 }
 
 /** The cache, in an SQLite database. */
@@ -135,6 +137,7 @@ export class ChecksumCache implements Disposable {
       CacheDatabase.open(path, {
         schema: SCHEMA + CONTENT_NAMES.schema,
         statements: { ...STATEMENTS, ...CONTENT_NAMES.statements },
+        shared: options.shared,
       }),
       options,
     );

@@ -10,7 +10,8 @@ import { type FileName, joinName, STAGING_DIRECTORY } from "../../../lib/core/re
 import { canRename } from "./rename_trial.ts";
 import type { Root } from "./root.ts";
 import { StagingArea, type StagingAreaOptions } from "./staging_area.ts";
-import { adopt } from "./state_directory.ts";
+import { OtherAreas } from "./other_areas.ts";
+import { adopt, type StateDirectory } from "./state_directory.ts";
 
 /** An area is removed after it has been empty for this long, in milliseconds. */
 const IDLE_MS = 1000;
@@ -25,6 +26,8 @@ export interface ForeignAreaOptions {
   id: string;
   /** The root. */
   root: Root;
+  /** The state directory of the root. */
+  state: StateDirectory;
   /**
    * Whether this process writes to the directory of that name in the area. That happens if a file system is mounted
    * twice.
@@ -46,10 +49,10 @@ export class ForeignArea implements Disposable {
   #area!: StagingArea;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor({ name, id, root }: ForeignAreaOptions) {
+  private constructor({ name, id, root, state }: ForeignAreaOptions) {
     this.name = name;
     this.#root = root;
-    this.own = `${id}-${crypto.randomUUID()}`;
+    this.own = `${id}-${state.id}-${crypto.randomUUID()}`;
   }
 
   /**
@@ -58,15 +61,25 @@ export class ForeignArea implements Disposable {
    * @throws the error that prevents its creation
    */
   static open(options: ForeignAreaOptions): ForeignArea {
-    const { top, id, isLive, area, onIdle } = options;
+    const { top, id, state, isLive, area, onIdle } = options;
     const foreign = new ForeignArea(options);
     const { own } = foreign;
     using all = makeDirectory(top, STAGING_DIRECTORY);
     using staging = makeDirectory(all, own);
-    adopt(all, staging, (name) => !name.startsWith(id) || name === own || isLive(name));
+    const isOurs = (name: string) => name.startsWith(id) && name !== own && !isLive(name);
+    const companions = state.companions.map((companion) => `${id}-${companion}-`);
+    const isCompanions = (name: string) => companions.some((begin) => name.startsWith(begin));
+    adopt(all, staging, (name) => !isOurs(name) || isCompanions(name));
     foreign.#area = StagingArea.open({
       ...area,
       enter: () => foreign.#enter(),
+      others: state.isShared
+        ? new OtherAreas({
+          enter: () => foreign.#enterAll(),
+          isOther: isOurs,
+          runtime: area.runtime,
+        })
+        : undefined,
       onReleased: () => foreign.#wait(onIdle),
     });
     foreign.#wait(onIdle);
@@ -95,8 +108,7 @@ export class ForeignArea implements Disposable {
     );
     if (known) return known;
     try {
-      using top = this.#root.enter(this.name);
-      using all = enter(top, STAGING_DIRECTORY);
+      using all = this.#enterAll();
       return enter(all, this.own);
     } catch (reason) {
       const error = fileError(reason);
@@ -105,6 +117,12 @@ export class ForeignArea implements Disposable {
         cause: reason,
       });
     }
+  }
+
+  /** The directory that contains the areas of all processes on the file system. */
+  #enterAll(): Directory {
+    using top = this.#root.enter(this.name);
+    return enter(top, STAGING_DIRECTORY);
   }
 
   /** Whether its files can be renamed into a directory; undefined if the area no longer exists. */

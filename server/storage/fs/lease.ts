@@ -10,6 +10,8 @@
  * on to show old bytes of a file that another machine holds open, with its new modification time. So on file systems
  * that may be shared the file is flushed and closed after each renewal, and whoever watches it compares bytes and time.
  *
+ * Processes that serve the directory together each have a lease of their own, and leave those of each other alone.
+ *
  * @module
  */
 
@@ -46,6 +48,8 @@ interface Said {
   boot: number | null;
   /** Counts the renewals. */
   beat: number;
+  /** Whether others may hold a lease at the same time that say so, too. Absent: no. */
+  together?: boolean | undefined;
 }
 
 /** Options of {@linkcode Lease.take}. */
@@ -54,6 +58,8 @@ export interface LeaseOptions {
   onWaiting?: ((ms: number) => void) | undefined;
   /** Whether other machines may use the same file system. Default: true. */
   shared?: boolean | undefined;
+  /** Whether other processes that say so, too, may hold a lease on the directory at the same time. Default: false. */
+  together?: boolean | undefined;
   /**
    * The lease that this process held through an earlier mount, and has left. If another process may have taken the
    * directory since then, this one is refused immediately.
@@ -81,7 +87,12 @@ export class Lease implements Disposable {
 
   private constructor(
     id: string,
-    { leases, file, shared }: { leases: Directory; file: Deno.FsFile; shared: boolean },
+    { leases, file, shared, together }: {
+      leases: Directory;
+      file: Deno.FsFile;
+      shared: boolean;
+      together: boolean;
+    },
   ) {
     this.id = id;
     this.#leases = leases;
@@ -89,7 +100,7 @@ export class Lease implements Disposable {
     this.#file = file;
     this.#shared = shared;
     const inode = inodeOf(file.statSync());
-    this.#said = { version: 1, inode, boot: bootTime(), beat: 0 };
+    this.#said = { version: 1, inode, boot: bootTime(), beat: 0, together: together || undefined };
   }
 
   /**
@@ -102,12 +113,13 @@ export class Lease implements Disposable {
    */
   static take(
     leases: Directory,
-    { onWaiting = () => {}, shared = true, earlier }: LeaseOptions = {},
+    { onWaiting = () => {}, shared = true, together = false, earlier }: LeaseOptions = {},
   ): Lease {
     using taken = new DisposableStack();
-    const lease = taken.use(Lease.#begin(leases, shared));
+    const lease = taken.use(Lease.#begin(leases, { shared, together }));
     const names = lease.#others().filter((name) => name !== earlier?.id);
-    const others = names.map((name) => Other.read(leases.at(name)));
+    const found = names.map((name) => Other.read(leases.at(name)));
+    const others = found.filter((other) => !(together && other.sharesWithUs));
     for (const other of others) if (other.isAlive === true) throw servedElsewhere();
     let unknown = others.filter(({ isAlive }) => isAlive === undefined);
     if (unknown.length > 0 && earlier) throw servedElsewhere();
@@ -129,14 +141,17 @@ export class Lease implements Disposable {
     return lease;
   }
 
-  static #begin(leases: Directory, shared: boolean): Lease {
+  static #begin(
+    leases: Directory,
+    options: { shared: boolean; together: boolean },
+  ): Lease {
     using made = new DisposableStack();
     const created = leases.createFile(NEW);
     made.defer(() => remove(created.path));
     created.file.close();
     const file = made.use(openExactly(created.path, { read: true, write: true }));
     tryLock(file);
-    const lease = new Lease(crypto.randomUUID(), { leases, file, shared });
+    const lease = new Lease(crypto.randomUUID(), { leases, file, ...options });
     lease.#say(created.path);
     Deno.renameSync(created.path, lease.#path);
     made.move();
@@ -226,7 +241,17 @@ export class Lease implements Disposable {
    */
   #hasSuccessor(): boolean {
     if (!this.#shared || Math.abs(Date.now() - this.#sure) < LEASE_MS) return false;
-    return this.#others().some((name) => !name.endsWith(NEW) && !this.#former.includes(name));
+    const successors = this.#others()
+      .filter((name) => !name.endsWith(NEW) && !this.#former.includes(name));
+    return this.#said.together
+      ? successors.some((name) => !Other.read(this.#leases.at(name)).sharesWithUs)
+      : successors.length > 0;
+  }
+
+  /** The ids of the leases of the processes that serve the directory together with this one. */
+  get companions(): string[] {
+    if (!this.#said.together) return [];
+    return this.#others().filter((name) => Other.read(this.#leases.at(name)).sharesWithUs);
   }
 
   #say(path = this.#path): void {
@@ -279,6 +304,11 @@ class Other {
     return new Other(path, first, isOver ? false : isHolderAlive(path, first.text));
   }
 
+  /** Whether its holder runs, on this machine, and lets others hold a lease at the same time. */
+  get sharesWithUs(): boolean {
+    return this.isAlive === true && parseSaid(this.#first?.text)?.together === true;
+  }
+
   /** Whether its holder has released the directory. */
   get isGone(): boolean {
     return this.#gone;
@@ -316,7 +346,8 @@ function isHolderAlive(path: string, content: string | undefined): boolean | und
     const { inode, boot = null } = said;
     if (inode !== inodeOf(file.statSync()) || !sameBoot(boot)) return undefined;
     // Both processes see the same file, so a lock on it is the holder's.
-    return !tryLock(file);
+    // Shared, so that several processes that look at the same time do not take each other for it.
+    return !tryLock(file, { shared: true });
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw fileError(error);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { decodeHex, encodeHex } from "@std/encoding/hex";
 import { DirectoryFlushes } from "../../../lib/files/directory_flush.ts";
 import { BlockHashCache } from "./block_hash_cache.ts";
 import { ChecksumCache } from "./checksum_cache.ts";
@@ -21,7 +22,9 @@ import { RECORDS_DIRECTORY } from "../subtree.ts";
 import { RecentlyPublished } from "./recently_published.ts";
 import { Root } from "./root.ts";
 import type { AreaTrees, KeptTree } from "./area_trees.ts";
-import { infoAt } from "../../../lib/files/path_lookup.ts";
+import { TRIES_LOCKS } from "../../../lib/files/file_lock.ts";
+import { readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
+import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 import type { Directory } from "./open_directory.ts";
 import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
@@ -30,14 +33,18 @@ import { StateDirectory } from "./state_directory.ts";
 import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 import { eachBelow, type EachBelowOptions } from "./tree_walk.ts";
 
-/** The file name of the checksum cache in the state directory. */
+/** The file name of the checksum cache in the state directory, and of one that several processes share. */
 const CACHE = "index.db";
+const SHARED_CACHE = "index-shared.db";
 
 /** The file name of the cache of the hashes of blocks. */
 const HASHES = "signatures.db";
 
 /** The length in bytes of the secret from which the names of the states of files are made. */
 const SECRET_BYTES = 32;
+
+/** The file in the state directory with that secret, in hexadecimal, where several processes have to know it. */
+const SECRET = "secret";
 
 /** Options of `FsStorage.open`. */
 export interface FsStorageOptions {
@@ -71,6 +78,11 @@ export interface FsStorageOptions {
    * Whether clients may make symbolic links that stay in the directory. Not on Windows. Default: false.
    */
   links?: boolean | undefined;
+  /**
+   * Whether other processes on this machine that say so, too, may serve the directory at the same time. Directories
+   * cannot be published as one then, and there can be no `quota`. Default: false.
+   */
+  together?: boolean | undefined;
   /** Buffers, threads and the clock, which may be shared with others. Default: its own. */
   runtime?: Runtime | undefined;
 }
@@ -85,8 +97,10 @@ export class ServedRoot implements AsyncDisposable {
   readonly cache: ChecksumCache;
   /** The hashes of the blocks of files that have not changed. */
   readonly hashes: BlockHashCache;
-  /** What makes the names of the states of files unpredictable; another one in each process. */
-  readonly secret: Uint8Array = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+  /** What makes the names of the states of files unpredictable; another one in each process that serves alone. */
+  readonly secret: Uint8Array;
+  /** Whether other processes may serve the same directory. */
+  readonly together: boolean;
   /** Counts the bytes that are stored. */
   readonly quota: Quota;
   /** Serialises the sorting of large directories among several walks. */
@@ -129,10 +143,12 @@ export class ServedRoot implements AsyncDisposable {
     this.hashes = hashes;
     this.runtime = options.runtime ?? createRuntime();
     this.quota = new Quota(options);
+    this.together = options.together === true;
     this.durable = options.durability !== "none";
     this.keepsLinks = options.links === true && PLATFORM.symbolicLinks;
     this.#state = state instanceof StateDirectory ? state : undefined;
     this.unwritable = state instanceof StateDirectory ? undefined : state;
+    this.secret = secretOf(this.#state);
     this.#fileSystem = fileSystem;
     this.publisher = publisherOf(this);
   }
@@ -140,9 +156,24 @@ export class ServedRoot implements AsyncDisposable {
   /**
    * Opens a directory. It may block for as long as `onWaiting` announces.
    *
-   * @throws {FerryError} `not_found`; `not_a_file` if it is not a directory; `busy` if another process serves it
+   * @throws {FerryError} `not_found`; `not_a_file` if it is not a directory; `busy` if another process serves it;
+   * `usage` for several processes with a `quota` or with an old version of Deno
    */
   static open(path: string, options: FsStorageOptions): ServedRoot {
+    if (options.together && !TRIES_LOCKS) {
+      throw new FerryError(
+        "usage",
+        "to serve it together with others takes a newer version of Deno",
+      );
+    }
+    if (options.together && options.quota !== undefined) {
+      const reason =
+        "each process would count for itself what several write: limit the disk instead";
+      throw new FerryError(
+        "usage",
+        `a directory that several serve together has no quota: ${reason}`,
+      );
+    }
     if (!Deno.statSync(path).isDirectory) {
       throw new FerryError("not_a_file", "it is not a directory");
     }
@@ -153,11 +184,12 @@ export class ServedRoot implements AsyncDisposable {
     const state = StateDirectory.open(root, options);
     const writable = state instanceof StateDirectory ? taken.use(state) : undefined;
     const fileSystem = writable?.fileSystem ?? untried(root);
-    const cache = taken.use(ChecksumCache.open(writable?.directory.at(CACHE), {
+    const cache = taken.use(ChecksumCache.open(writable && cacheIn(writable), {
+      shared: options.together,
       device: numberedDevice(root, fileSystem),
       mountOf: (device) => root.directory.mounts?.mountOf(device),
     }));
-    const hashes = taken.use(new BlockHashCache(writable?.directory.at(HASHES)));
+    const hashes = taken.use(new BlockHashCache(writable && hashesIn(writable)));
     const served = new ServedRoot({ root, state, cache, hashes, fileSystem }, options);
     served.#openAreas();
     served.#count();
@@ -192,8 +224,8 @@ export class ServedRoot implements AsyncDisposable {
     const state = this.#state;
     if (!state) return;
     state.onRenewed = () => {
-      cache.moveTo(state.directory.at(CACHE));
-      hashes.moveTo(state.directory.at(HASHES));
+      cache.moveTo(cacheIn(state));
+      hashes.moveTo(hashesIn(state));
       this.#areas!.renewed();
     };
     root.remountHandler = {
@@ -202,8 +234,8 @@ export class ServedRoot implements AsyncDisposable {
         this.#areas!.end();
         state.reopen();
         this.#fileSystem = state.fileSystem;
-        cache.beginAnew(state.directory.at(CACHE), numberedDevice(root, state.fileSystem));
-        hashes.beginAnew(state.directory.at(HASHES));
+        cache.beginAnew(cacheIn(state), numberedDevice(root, state.fileSystem));
+        hashes.beginAnew(hashesIn(state));
         quota.clear();
         this.#openAreas();
         this.#count();
@@ -278,6 +310,28 @@ export class ServedRoot implements AsyncDisposable {
     await this.#counted?.catch(() => {});
     await this.publisher.settle();
   }
+}
+
+/** The path of the checksum cache. */
+function cacheIn({ directory, isShared }: StateDirectory): string {
+  return directory.at(isShared ? SHARED_CACHE : CACHE);
+}
+
+/** The path of the cache of the hashes of blocks; undefined for one in memory, which each of several processes has. */
+function hashesIn({ directory, isShared }: StateDirectory): string | undefined {
+  return isShared ? undefined : directory.at(HASHES);
+}
+
+/** What the names of the states of files are made from. Several processes give a state the same name. */
+function secretOf(state: StateDirectory | undefined): Uint8Array {
+  const made = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+  if (!state?.isShared) return made;
+  const path = state.directory.at(SECRET);
+  return state.inTurn(() => {
+    if (isTaken(path)) return decodeHex(readExactly(path));
+    replaceExactly(path, new TextEncoder().encode(encodeHex(made)));
+    return made;
+  });
 }
 
 /** The device of the root if its inode numbers are permanent, otherwise undefined. */

@@ -6,6 +6,7 @@
 
 import { isMounted } from "./matched_directories.ts";
 import { assertReplaceable } from "./tree_publication.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import type { PublishedTree, StagedTree, StagedTrees } from "../staged_trees.ts";
 import type { KeptTree } from "./area_trees.ts";
@@ -36,6 +37,12 @@ export class FsStagedTrees implements StagedTrees {
   async begin(name: FileName, { owner }: { owner: string }): Promise<StagedTree> {
     const served = this.#served;
     await served.assertWritable();
+    if (served.together) {
+      // What is known of a tree is in the memory of one process, and each connection of a client may have another one.
+      const reason =
+        "several processes serve the files together: no directory can be published as one";
+      throw new FerryError("denied", reason);
+    }
     const [area, idle, tree] = await attempt(() => {
       this.#root.assertFits(name);
       // Fails if the directory could not be made there.

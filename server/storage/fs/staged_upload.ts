@@ -8,6 +8,8 @@ import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_diges
 import type { Directory } from "./open_directory.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { basename } from "../../../lib/core/paths.ts";
+import { tryLock } from "../../../lib/files/file_lock.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { type PartRecord, voidRecord, writeRecord } from "../../../lib/files/partial_file.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { removedMeanwhile, type StagedFile } from "../../../lib/files/staged_file.ts";
@@ -26,6 +28,8 @@ export interface Partial {
 export interface StagedUploadHost {
   /** Whether the area was reopened through another mount: its files then belong to the new area. */
   readonly ended: boolean;
+  /** Whether other processes look for partial uploads in the area: one that is written to is locked then. */
+  readonly isSeen: boolean;
   /** Fails if another process has taken the area. */
   assertHeld(): void;
   /** Called when a partial upload was recorded under that file name. */
@@ -63,6 +67,8 @@ export class StagedUpload implements AsyncDisposable {
   readonly #host: StagedUploadHost;
   readonly #options: StagedUploadOptions;
   #partial: Partial | undefined;
+  /** Holds the lock on a new file that other processes see; a resumed one is locked in any case. */
+  #lock: Deno.FsFile | undefined;
   #keeping = false;
   #closed = false;
 
@@ -103,6 +109,7 @@ export class StagedUpload implements AsyncDisposable {
     let record: PartRecord;
     try {
       this.staged.settle();
+      if (this.#host.isSeen && !this.#partial) this.#lockFile();
       const facts = { filename, size, checksum: null, prefix, owner };
       record = writeRecord(path, facts, { exactly: true });
     } catch (error) {
@@ -115,6 +122,11 @@ export class StagedUpload implements AsyncDisposable {
     partial.record = record;
     partial.mtime = this.staged.runtime.clock.now();
     this.#host.onRecorded(this.file, partial);
+  }
+
+  #lockFile(): void {
+    this.#lock ??= openExactly(this.staged.path, { read: true, write: true });
+    tryLock(this.#lock);
   }
 
   /** Makes disposal keep the file if it was ever recorded. */
@@ -145,6 +157,7 @@ export class StagedUpload implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     using directory = this.#options.directory;
+    using _lock = this.#lock;
     const partial = this.#partial;
     if (this.#host.ended || this.#keeping && partial) this.staged.keep();
     else if (partial) this.#host.forget(this.file, directory);

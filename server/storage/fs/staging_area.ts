@@ -25,6 +25,8 @@ import { mountedAnew } from "./root_directory.ts";
 import { type Partial, StagedUpload, type StagedUploadHost } from "./staged_upload.ts";
 import type { DiscardOptions } from "../storage.ts";
 import { AreaTrees, isTreeName } from "./area_trees.ts";
+import { KeptParts } from "./kept_parts.ts";
+import type { OtherAreas } from "./other_areas.ts";
 
 /** A temporary directory in a staging area, whose contents are published by a rename. */
 export interface StagedDirectory extends AsyncDisposable {
@@ -62,6 +64,8 @@ export interface StagingAreaOptions {
    * cannot be created again.
    */
   renew?(): boolean;
+  /** The areas of other processes on the same file system. Default: undefined, no other process serves the root. */
+  others?: OtherAreas | undefined;
   /** Called with the recorded size in bytes of a partial upload that is discarded while nobody writes to it. */
   onDropped?(bytes: number): void;
   /** Called when a file in the area was closed. */
@@ -70,8 +74,7 @@ export interface StagingAreaOptions {
 
 /** A hidden directory for files that are being written, and for partial uploads. */
 export class StagingArea {
-  /** The partial uploads, by file name. */
-  readonly #partials = new Map<string, Partial>();
+  readonly #partials: KeptParts;
   readonly #options: StagingAreaOptions;
   readonly #host: StagedUploadHost;
   /** The staged trees that clients put together in it. */
@@ -82,11 +85,17 @@ export class StagingArea {
 
   private constructor(options: StagingAreaOptions) {
     this.#options = options;
+    this.#partials = new KeptParts({
+      enter: () => options.enter(),
+      others: options.others,
+      onGone: (record) => this.#dropped(record),
+    });
     const isEnded = () => this.#ended;
     this.#host = {
       get ended() {
         return isEnded();
       },
+      isSeen: options.others !== undefined,
       assertHeld: () => this.#assertHeld(),
       onRecorded: (file, partial) => void this.#partials.set(file, partial),
       onUnrecorded: (file) => void this.#partials.delete(file),
@@ -184,7 +193,7 @@ export class StagingArea {
   /** Forgets the partial uploads whose files were removed together with their directory. */
   forgetMissing(): void {
     using directory = this.#options.enter();
-    for (const [file, { record }] of this.#partials) {
+    for (const [file, { record }] of this.#partials.own) {
       if (!isTaken(directory.at(file))) this.#drop(file, record, directory);
     }
     this.trees.forgetMissing(directory);
@@ -235,7 +244,7 @@ export class StagingArea {
 
   /** The record of a partial upload; undefined if the owner has none with that file name. */
   recordOf(file: string, owner: string): PartRecord | undefined {
-    const record = this.#partials.get(file)?.record;
+    const record = this.#partials.find(file)?.record;
     return record && ownerOf(record) === owner ? record : undefined;
   }
 
@@ -254,7 +263,8 @@ export class StagingArea {
   }
 
   async #resume(file: string, algorithm: Algorithm): Promise<StagedUpload | undefined> {
-    const partial = this.#partials.get(file);
+    await this.#partials.take(file);
+    const partial = this.#partials.own.get(file);
     if (!partial || partial.open) return undefined;
     this.#assertHeld();
     const { record } = partial;
@@ -298,8 +308,12 @@ export class StagingArea {
   }
 
   /** Forgets a partial upload that has no writer. */
-  #drop(file: string, { prefix }: PartRecord, directory: Directory): void {
+  #drop(file: string, record: PartRecord, directory: Directory): void {
     this.#forget(file, directory);
+    this.#dropped(record);
+  }
+
+  #dropped({ prefix }: PartRecord): void {
     this.#options.onDropped?.(prefix.size);
     this.#released();
   }
@@ -344,31 +358,35 @@ export class StagingArea {
 
   /** Whether it contains a partial upload, a staged tree or a file that is being written. */
   get inUse(): boolean {
-    return this.isWritten || this.#partials.size > 0 || this.trees.any;
+    return this.isWritten || this.#partials.own.size > 0 || this.trees.any;
   }
 
   /** The total size of the partial uploads of all owners, in bytes. */
   get bytes(): number {
-    return [...this.#partials.values()].reduce((sum, { record }) => sum + record.prefix.size, 0);
+    return [...this.#partials.own.values()].reduce(
+      (sum, { record }) => sum + record.prefix.size,
+      0,
+    );
   }
 
   /** The partial uploads of an owner with their file names, including those that are being written. */
   list(owner: string): PartInArea[] {
-    const own = [...this.#partials].filter(([, { record }]) => ownerOf(record) === owner);
+    const own = [...this.#partials.all].filter(([, { record }]) => ownerOf(record) === owner);
     return own.map(([file, partial]) => described(file, partial));
   }
 
   /** The partial upload with that file name; undefined if the owner has none. */
   look(file: string, owner: string): PartInArea | undefined {
-    const partial = this.#partials.get(file);
+    const partial = this.#partials.find(file);
     return partial && ownerOf(partial.record) === owner ? described(file, partial) : undefined;
   }
 
   /** Removes the partial uploads that were not written to for `ttl` milliseconds. */
   expire(ttl: number): void {
-    const now = this.#options.runtime.clock.now();
-    for (const [file, { record, open, mtime }] of this.#partials) {
-      if (open || mtime > now - ttl) continue;
+    const latest = this.#options.runtime.clock.now() - ttl;
+    this.#partials.takeOlderThan(latest);
+    for (const [file, { record, open, mtime }] of this.#partials.own) {
+      if (open || mtime > latest) continue;
       try {
         this.#remove(file, record);
       } catch {
@@ -380,7 +398,8 @@ export class StagingArea {
   /** See `PartialUploads.discard`. */
   discard(file: string, assertMay: DiscardOptions["assertMay"]): void {
     this.#assertHeld();
-    const partial = this.#partials.get(file);
+    this.#partials.takeIdle(file);
+    const partial = this.#partials.find(file);
     if (!partial) throw noPartialUpload();
     if (partial.open) {
       throw new FerryError("busy", "it is being uploaded at the moment: end that first");

@@ -19,11 +19,13 @@ import {
   STAGING_DIRECTORY,
 } from "../../../lib/core/remote_name.ts";
 import { ForeignArea } from "./foreign_area.ts";
+import { OtherAreas } from "./other_areas.ts";
 import { canRename } from "./rename_trial.ts";
 import type { Root } from "./root.ts";
 import type { DescribedUpload, DiscardOptions, PartialUpload } from "../storage.ts";
 import type { StateDirectory } from "./state_directory.ts";
 import { readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { noPartialUpload, StagingArea, type StagingAreaOptions } from "./staging_area.ts";
 import type { KeptTree } from "./area_trees.ts";
 import { repairPublications } from "./tree_publication.ts";
@@ -91,9 +93,16 @@ export class StagingAreas implements Disposable {
       ...areaOptions(options),
       enter: () => state.staging.hold(),
       renew: () => state.renew(),
+      others: state.isShared
+        ? new OtherAreas({
+          enter: () => state.areas.hold(),
+          isOther: (name) => name !== state.id,
+          runtime: options.runtime,
+        })
+        : undefined,
     });
     onCounted(main.bytes);
-    const { id, areas } = readRecord(state.directory);
+    const { id, areas } = state.inTurn(() => recordIn(state));
     const opened = new StagingAreas(options, main, id);
     repairPublications(options.root, main);
     for (const name of areas as FileName[]) opened.#openAgain(name);
@@ -143,15 +152,19 @@ export class StagingAreas implements Disposable {
   #open(name: FileName | "", top: Directory): ForeignArea {
     let area: ForeignArea;
     try {
-      area = ForeignArea.open({
-        name,
-        top,
-        id: this.#id,
-        root: this.#options.root,
-        isLive: (name) => [...this.#areas.values()].some((area) => area.own === name),
-        area: areaOptions(this.#options),
-        onIdle: () => this.#closeIdle(area),
-      });
+      const { root, state } = this.#options;
+      const open = () =>
+        ForeignArea.open({
+          name,
+          top,
+          id: this.#id,
+          root,
+          state,
+          isLive: (name) => [...this.#areas.values()].some((area) => area.own === name),
+          area: areaOptions(this.#options),
+          onIdle: () => this.#closeIdle(area),
+        });
+      area = state.inTurn(open);
     } catch (reason) {
       const error = fileError(reason);
       const message = `nothing can be staged on the file system there: ${error.reason}`;
@@ -177,7 +190,8 @@ export class StagingAreas implements Disposable {
   }
 
   #closeIdle(area: ForeignArea): void {
-    if (!area.area.inUse && area.remove()) this.#forget(area);
+    const removed = !area.area.inUse && this.#options.state.inTurn(() => area.remove());
+    if (removed) this.#forget(area);
   }
 
   #forget(area: ForeignArea): void {
@@ -188,11 +202,14 @@ export class StagingAreas implements Disposable {
   }
 
   #record(): void {
-    const { state: { directory } } = this.#options;
-    const areas = [...this.#areas.keys(), ...this.#missing];
-    const text = JSON.stringify({ id: this.#id, areas } satisfies AreasRecord);
+    const { state } = this.#options;
+    const own = [...this.#areas.keys(), ...this.#missing];
     try {
-      replaceExactly(directory.at(RECORD), new TextEncoder().encode(text));
+      state.inTurn(() => {
+        // Those that other processes have recorded stay, until one process alone owns the directory.
+        const others = state.isShared ? readRecord(state.directory).areas : [];
+        writeRecord(state.directory, { id: this.#id, areas: [...new Set([...own, ...others])] });
+      });
     } catch {
       // An area that is missing from the record is found when its file system is written to again.
     }
@@ -309,6 +326,17 @@ function areaOptions(
   { runtime, state, onCounted }: StagingAreasOptions,
 ): Omit<StagingAreaOptions, "enter"> {
   return { runtime, assertHeld: () => state.assertHeld(), onDropped: (bytes) => onCounted(-bytes) };
+}
+
+/** The record, which is made if several processes need the same one. */
+function recordIn({ directory, isShared }: StateDirectory): AreasRecord {
+  const record = readRecord(directory);
+  if (isShared && !isTaken(directory.at(RECORD))) writeRecord(directory, record);
+  return record;
+}
+
+function writeRecord(own: Directory, record: AreasRecord): void {
+  replaceExactly(own.at(RECORD), new TextEncoder().encode(JSON.stringify(record)));
 }
 
 function readRecord(own: Directory): AreasRecord {

@@ -1,5 +1,6 @@
 /**
- * The state directory `.ferry` in a root: its contents, and the lock and the lease by which one process owns it.
+ * The state directory `.ferry` in a root: its contents, and the lock and the lease by which one process owns it, or
+ * several processes own it together. Those share the lock; each has a lease and a staging area of its own.
  *
  * @module
  */
@@ -26,6 +27,8 @@ const LOCK_PAUSE_MS = 100;
 interface Taken {
   directory: Directory;
   leases: Directory;
+  /** The directory that contains the staging areas. */
+  areas: Directory;
   staging: Directory;
   fileSystem: FileSystem;
   lease: Lease;
@@ -36,12 +39,14 @@ interface Taken {
 /** The state directory of a root, which this process owns. */
 export class StateDirectory implements Disposable {
   readonly #root: Root;
+  readonly #together: boolean;
   #taken: Taken;
   /** Called after another program had removed it and it was created again, empty. */
   onRenewed: () => void = () => {};
 
-  private constructor(root: Root, taken: Taken) {
+  private constructor(root: Root, together: boolean, taken: Taken) {
     this.#root = root;
+    this.#together = together;
     this.#taken = taken;
   }
 
@@ -53,6 +58,35 @@ export class StateDirectory implements Disposable {
   /** The subdirectory in which this process stages its uploads. */
   get staging(): Directory {
     return this.#taken.staging;
+  }
+
+  /** The directory that contains the staging areas of all processes. */
+  get areas(): Directory {
+    return this.#taken.areas;
+  }
+
+  /** The id of the lease of this process, which is the name of its staging area. */
+  get id(): string {
+    return this.#taken.lease.id;
+  }
+
+  /** The same of the other processes that own the state directory together with this one. */
+  get companions(): string[] {
+    return this.#taken.lease.companions;
+  }
+
+  /** Whether other processes may own it, too. */
+  get isShared(): boolean {
+    return this.#together;
+  }
+
+  /**
+   * Does something that concerns the areas of other processes as well. Where several own the directory, they do that one
+   * after the other.
+   */
+  inTurn<T>(run: () => T): T {
+    using _turn = this.#together ? waitForTurn(this.directory) : undefined;
+    return run();
   }
 
   /** What its file system was found to support. */
@@ -69,7 +103,8 @@ export class StateDirectory implements Disposable {
    */
   static open(root: Root, options: LeaseOptions = {}): StateDirectory | FerryError {
     try {
-      return new StateDirectory(root, StateDirectory.#take(root, options));
+      const { together = false } = options;
+      return new StateDirectory(root, together, StateDirectory.#take(root, options));
     } catch (error) {
       const unwritable = unwritableFor(error);
       if (!unwritable) throw error;
@@ -78,6 +113,7 @@ export class StateDirectory implements Disposable {
   }
 
   static #take(root: Root, options: LeaseOptions): Taken {
+    const { together = false } = options;
     using held = new DisposableStack();
     const directory = held.use(makeDirectory(root.directory, RESERVED_DIRECTORY));
     root.hide(directory);
@@ -90,21 +126,26 @@ export class StateDirectory implements Disposable {
       throw error;
     }
     // A process that was killed a moment ago may still hold it.
-    for (let tries = 0; !tryLock(lock); tries++) {
+    for (let tries = 0; !tryLock(lock, { shared: together }); tries++) {
       if (tries === LOCK_TRIES || options.earlier) {
-        throw new FerryError("busy", "another ferryd serves it");
+        throw new FerryError(
+          "busy",
+          together ? "another ferryd serves it without --together" : "another ferryd serves it",
+        );
       }
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
     }
+    using _turn = together ? waitForTurn(directory) : undefined;
     const fileSystem = tryFileSystem(directory);
     const leases = held.use(makeDirectory(directory, "leases"));
     const shared = !fileSystem.honestWrites;
     const lease = held.use(Lease.take(leases, { ...options, shared }));
-    const all = held.use(makeDirectory(directory, "staging"));
-    const staging = held.use(makeDirectory(all, lease.id));
-    held.defer(() => removeIfEmpty(all.at(lease.id)));
-    adopt(all, staging, (name) => name === lease.id);
-    return { directory, leases, staging, fileSystem, lease, held: held.move() };
+    const areas = held.use(makeDirectory(directory, "staging"));
+    const staging = held.use(makeDirectory(areas, lease.id));
+    held.defer(() => removeIfEmpty(areas.at(lease.id)));
+    const others = [lease.id, ...lease.companions];
+    adopt(areas, staging, (name) => others.includes(name));
+    return { directory, leases, areas, staging, fileSystem, lease, held: held.move() };
   }
 
   /**
@@ -142,7 +183,10 @@ export class StateDirectory implements Disposable {
     const { lease, held } = this.#taken;
     lease.leave();
     held[Symbol.dispose]();
-    this.#taken = StateDirectory.#take(this.#root, { earlier: lease });
+    this.#taken = StateDirectory.#take(this.#root, {
+      earlier: lease,
+      together: this.#together,
+    });
   }
 
   /**
@@ -158,7 +202,7 @@ export class StateDirectory implements Disposable {
     if (this.#isThere()) return false;
     this.#taken.held[Symbol.dispose]();
     try {
-      this.#taken = StateDirectory.#take(this.#root, {});
+      this.#taken = StateDirectory.#take(this.#root, { together: this.#together });
     } catch (error) {
       throw fileError(error);
     }
@@ -243,9 +287,19 @@ function removeIfEmpty(path: string): void {
   }
 }
 
-/** Opens the lock file, or creates it. */
-function openLock(directory: Directory): Deno.FsFile {
-  const path = directory.at("lock");
+/**
+ * Waits until no other process that shares the lock takes the directory or looks for what others have left there. They
+ * do that in turns, until the result is disposed of.
+ */
+function waitForTurn(directory: Directory): Deno.FsFile {
+  const file = openLock(directory, "turn");
+  file.lockSync(true);
+  return file;
+}
+
+/** Opens a file that is only locked, or creates it. */
+function openLock(directory: Directory, name = "lock"): Deno.FsFile {
+  const path = directory.at(name);
   if (!isTaken(path)) {
     const created = directory.createFile(".lock");
     created.file.close();
