@@ -106,7 +106,7 @@ export async function receivePart(
   { digest, ...options }: Pick<ReceiveOptions, "resumable" | "onBytes"> & { digest: PrefixDigest },
 ): Promise<number> {
   const before = digest.size;
-  await pour(runtime, body, sink, { ...options, digest });
+  await pour(runtime, body, sink, { ...options, digest, byThread: true });
   return digest.size - before;
 }
 

@@ -106,9 +106,10 @@ async function moves(there: Elsewhere): Promise<void> {
   dir.write("cwd/small", "small\n");
   const echoes = ["--tcp-echo", "127.0.0.1:0", "--udp-echo", "127.0.0.1:0"];
   const commands = ["--allow-exec", "cat", "--allow-shell"];
+  const several = ["--threads", "2", ...Deno.build.os === "linux" ? ["--together"] : []];
   await using server = await Ferryd.start(
     dir.join("root"),
-    [...echoes, ...commands],
+    [...echoes, ...commands, ...several],
     there.options,
   );
   const options = { ...there.options, server: server.address };

@@ -66,6 +66,25 @@ Deno.test("receive() has a thread digest what is large where it may, and leaves 
   }
 });
 
+Deno.test("receivePart() has a thread digest a large part", async () => {
+  const digest = await PrefixDigest.create({ algorithm: "md5", proof: true });
+  let most = 0;
+  const sink = {
+    write: () => Promise.resolve(void (most = Math.max(most, RUNTIME.digests.threads.size))),
+  };
+  let left = BYTES_ALONE + 5_000_000;
+  const read = (into: Uint8Array) => {
+    const count = Math.min(into.length, left);
+    left -= count;
+    return count > 0 ? Promise.resolve(count) : Promise.reject(new FerryError("closed", "gone"));
+  };
+  await assertFails(receivePart(RUNTIME, { size: THREAD_BYTES, read }, sink, { digest }), "closed");
+  assertEquals([most, RUNTIME.digests.threads.size], [
+    navigator.hardwareConcurrency > 1 ? 1 : 0,
+    0,
+  ]);
+});
+
 Deno.test("receive() tells of every byte", async () => {
   const wire = wireOver(...inBytes(message(`{"md5":"${ABC_MD5}","total_size":3}`, "abc")));
   const counts: number[] = [];
