@@ -1,6 +1,6 @@
 import { RUNTIME } from "../support/runtime.ts";
 import { createHash } from "node:crypto";
-import { md5Of } from "../support/digests.ts";
+import { DIGESTS, md5Of } from "../support/digests.ts";
 import { parseFileName } from "../../lib/core/remote_name.ts";
 import { parseRequest } from "../../lib/wire/operations/operations.ts";
 import { decodeHeader, encodeHeader } from "../../lib/wire/codec.ts";
@@ -95,6 +95,28 @@ for (const [label, size] of [["4 KiB", 4096], ["1 MiB", 1024 * 1024]] as const) 
   Deno.bench(`${group}: ferry`, { group, baseline: true }, () => void md5Of(bytes));
   Deno.bench(`${group}: node:crypto`, { group }, () => {
     createHash("md5").update(bytes).digest("hex");
+  });
+}
+
+// What a thread can take off the main one has to be more than handing the bytes over and back.
+for (const algorithm of ["md5", "sha256", "xxh128"] as const) {
+  const digest = await DIGESTS.create(algorithm);
+  const bytes = new Uint8Array(1024 * 1024).map((_, i) => i * 31);
+  const group = "a chunk of 1 MiB";
+  const baseline = algorithm === "md5";
+  Deno.bench(`${group}: ${algorithm}`, { group, baseline }, () => digest.update(bytes));
+}
+{
+  const program = "self.onmessage = ({ data }) => self.postMessage(data, [data.buffer])";
+  let thread: Worker | undefined;
+  let bytes = new Uint8Array(1024 * 1024);
+  const group = "a chunk of 1 MiB";
+  Deno.bench(`${group}: to a thread and back`, { group }, async () => {
+    thread ??= new Worker(`data:text/javascript,${program}`, { type: "module" });
+    const back = Promise.withResolvers<MessageEvent<Uint8Array<ArrayBuffer>>>();
+    thread.onmessage = back.resolve;
+    thread.postMessage(bytes, [bytes.buffer]);
+    bytes = (await back.promise).data;
   });
 }
 

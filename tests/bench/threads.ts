@@ -9,9 +9,17 @@ import { delay } from "@std/async/delay";
 import { createHash } from "node:crypto";
 import { encodeHeader, type HeaderKeys } from "../../lib/wire/codec.ts";
 import { MIB } from "../support/bytes.ts";
-import { Ferryd, outcome, PROJECT } from "../support/programs.ts";
+import { Ferryd, outcome, PROJECT, spawnFerry } from "../support/programs.ts";
 import { randomBytes } from "../support/random_file.ts";
-import { type Bench, type Contestant, interleave, median, table, timingTable } from "./measure.ts";
+import {
+  type Bench,
+  type Contestant,
+  interleave,
+  median,
+  status,
+  table,
+  timingTable,
+} from "./measure.ts";
 import { spawn } from "./peers.ts";
 import { processorSeconds, threadSeconds } from "./process_usage.ts";
 
@@ -28,6 +36,12 @@ const GOALS = { speed: 1.25, busiest: 0.55, all: 1.2 } as const;
 
 const NAMES = { one: "--threads 1", two: "--threads 2" } as const;
 
+/** The uploads of many clients at a time: how many, and how many bytes each. */
+const CROWD = { clients: 64, bytes: 16 * MIB } as const;
+
+/** How much longer than the median the slowest of them may take. */
+const SLOWEST = 2;
+
 /** How often the processor time of each thread is looked at, in milliseconds. */
 const SAMPLE_MS = 200;
 
@@ -41,7 +55,48 @@ interface Used {
 export async function threads(bench: Bench): Promise<string> {
   const parts: string[] = [];
   for (const load of LOADS) parts.push(await compared(bench, load));
+  parts.push(await fairness(bench));
   return parts.join("");
+}
+
+/** Lets many clients put a file each, all at once, and compares the slowest of them with the others. */
+async function fairness({ dir, rounds, signal }: Bench): Promise<string> {
+  const { clients, bytes } = CROWD;
+  const source = `${dir}/crowd`;
+  Deno.writeFileSync(source, contentOf(bytes));
+  const rows = [[`${clients} ferry put ${bytes / MIB} MiB`, "median", "slowest", "ratio", "goal"]];
+  for (const name of Object.values(NAMES)) {
+    const ratios: number[] = [];
+    const medians: number[] = [];
+    let errors = 0;
+    for (let round = 0; round < rounds; round++) {
+      signal.throwIfAborted();
+      status(`round ${round + 1} of ${rounds}: ${clients} clients, ${name}`);
+      const root = Deno.makeTempDirSync({ dir });
+      await using server = await Ferryd.start(root, [...name.split(" "), "--durability", "none"]);
+      const took = await Promise.all(Array.from({ length: clients }, async (_, i) => {
+        const started = performance.now();
+        const args = ["put", source, "--as", `f${i}`, "--quiet"];
+        const { code } = await outcome(spawnFerry(args, { server: server.address }));
+        if (code !== 0) errors++;
+        return (performance.now() - started) / 1000;
+      }));
+      medians.push(median(took));
+      ratios.push(Math.max(...took) / median(took));
+      Deno.removeSync(root, { recursive: true });
+    }
+    const ratio = median(ratios);
+    rows.push([
+      `ferryd ${name}`,
+      `${median(medians).toFixed(1)} s`,
+      `${(ratio * median(medians)).toFixed(1)} s`,
+      `${ratio.toFixed(2)}x`,
+      `at most ${SLOWEST}x, no error: ${ratio <= SLOWEST && errors === 0 ? "yes" : "NO"}`,
+    ]);
+    if (errors > 0) rows.push([`  ${errors} clients failed`]);
+  }
+  status("");
+  return table(rows);
 }
 
 async function compared(bench: Bench, load: Load): Promise<string> {
