@@ -311,7 +311,8 @@ function openLock(directory: Directory, name = "lock"): Deno.FsFile {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
   }
-  return openExactly(path, { write: true });
+  // Over NFS only a file that can be read can be locked together with others.
+  return openExactly(path, { read: true, write: true });
 }
 
 /**
