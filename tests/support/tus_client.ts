@@ -18,6 +18,9 @@ export interface Uploaded {
   readonly looks: number;
 }
 
+/** The pauses between attempts, in milliseconds: a server that was killed takes long to start on a busy machine. */
+const PAUSES_MS: number[] = Array(1200).fill(100);
+
 /** Uploads bytes, and goes on after interruptions. */
 export function uploadByTus(
   source: Uint8Array | Readable,
@@ -30,7 +33,7 @@ export function uploadByTus(
     : source;
   // deno-lint-ignore no-explicit-any -- its types know only what browsers have
   const upload = new Upload(file as any, {
-    retryDelays: Array(20).fill(50),
+    retryDelays: PAUSES_MS,
     ...options,
     onBeforeRequest(request) {
       if (request.getMethod() === "HEAD") looks++;
