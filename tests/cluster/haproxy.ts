@@ -10,7 +10,7 @@ import { freePorts } from "../support/free_ports.ts";
 const PAGE = "docs/operating.md";
 
 /** How long haproxy may take to find a server up or down, in milliseconds. */
-const CHECK_MS = 20_000;
+const CHECK_MS = 120_000;
 
 const POLL_MS = 50;
 

@@ -40,7 +40,7 @@ function systemError(code: string): Error {
 }
 
 /** How long a client waits for a reply or an end, in milliseconds: what takes longer counts as stuck. */
-const STUCK_MS = 30_000;
+const STUCK_MS = 120_000;
 
 const { token, record } = await newToken({
   name: "somebody",

@@ -9,7 +9,7 @@ import { isThere, run } from "../support/mount.ts";
 import { TempDir } from "../support/programs.ts";
 
 /** How long a user-space file system may take to be mounted or to end, in milliseconds. */
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 60_000;
 
 /** The default size of an image or a store, in MiB. */
 export const MIB = 128;

@@ -17,7 +17,7 @@ export const LARGE = 20 * MIB;
 export const CUT_AT = 14 * MIB;
 
 /** How long it may take until half of that is on the file system, in milliseconds. */
-const RECORD_MS = 20_000;
+const RECORD_MS = 120_000;
 
 /** The cell of a check that cannot be made. */
 export const NONE = "–";

@@ -20,7 +20,7 @@ import { KEPT, type Place } from "./conversations.ts";
 export const SECRET = "marker-of-what-nobody-may-see";
 
 /** How long a server may take for anything, in milliseconds: its own timeouts are a fraction of that. */
-export const PATIENCE = 30_000;
+export const PATIENCE = 120_000;
 
 const TIMEOUTS = [
   ...["--idle-timeout", "1s", "--handshake-timeout", "1s", "--exec-timeout", "1s"],

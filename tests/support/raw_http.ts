@@ -19,7 +19,7 @@ export interface RawResponse {
 }
 
 /** The time after which a conversation that has not ended is given up, in milliseconds. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 /** Options of {@linkcode conversation}. */
 export interface ConversationOptions {
