@@ -17,6 +17,7 @@ import { FerryError } from "../lib/core/errors.ts";
 import { Places } from "../lib/core/places.ts";
 import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
+import { AssembledUploads } from "./files/assembled_upload.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
 import type { ByteStream } from "../lib/wire/byte_stream.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
@@ -271,6 +272,7 @@ async function openMain(
   const { runtime, locks, authority, commands, limits, hooks, idleTimeout, minRate } = shared;
   const { clock } = runtime;
   const { compressed } = shared;
+  const assembled = new AssembledUploads();
   const address = listenAddress(listen, { reusePort, defaultPort: DEFAULT_PORT });
   assertOpenedTo(address, { anonymous, tokens });
   const begin = (stream: ByteStream & { remoteAddr: Address; localAddr: Address }) => {
@@ -280,6 +282,7 @@ async function openMain(
       runtime,
       storage,
       locks,
+      assembled,
       authority,
       commands,
       handshakeTimeout,

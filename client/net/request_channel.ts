@@ -61,8 +61,9 @@ export interface PipelinedItem<Item> extends PipelinedRequest {
  */
 export class RequestChannel {
   readonly #wire: Wire;
-  /** Resolves when the reply to the last request of {@linkcode RequestChannel.fetch} has been read. */
-  #fetched: Promise<void> = Promise.resolve();
+  /** Resolve when the last request has been sent, and its reply read, of those that overlap. */
+  #sent: Promise<void> = Promise.resolve();
+  #read: Promise<void> = Promise.resolve();
 
   /** A channel on a connection whose handshake is done. */
   constructor(wire: Wire) {
@@ -92,9 +93,9 @@ export class RequestChannel {
     body?: Uint8Array,
   ): Promise<T> {
     using _conversation = this.#wire.converse();
-    const before = this.#fetched;
+    const before = this.#read;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#fetched = promise;
+    this.#read = promise;
     try {
       await this.#wire.writeFrame(header, body);
       await this.#wire.flush();
@@ -166,6 +167,47 @@ export class RequestChannel {
       if (hungUp) await settledWithin(REFUSAL_MS, replying);
       this.#wire.close();
       throw hungUp && refusal.error ? refusal.error : error;
+    }
+  }
+
+  /**
+   * Sends a request with a body, and returns its reply. Calls may overlap: each request is sent as soon as those before
+   * it are. After a failure no other request can follow.
+   *
+   * @param send sends the request and its body
+   */
+  async sendNext<Reply>(
+    schema: Schema<Reply>,
+    header: RequestHeader,
+    send: (wire: Wire) => Promise<void>,
+  ): Promise<Reply> {
+    using _conversation = this.#wire.converse();
+    const sending = this.#sent.then(async () => {
+      using _hold = this.#holdWhileSending();
+      await send(this.#wire);
+      await this.#wire.flush();
+    });
+    const replying = this.#read.then(() => this.#nextReply()).then(({ header: reply, body }) => {
+      return this.#consume(body, () => {
+        assertAnswers(header, reply);
+        return parseReply(schema, reply);
+      });
+    });
+    this.#sent = sending;
+    this.#read = replying.then(() => {});
+    this.#read.catch(() => {});
+    let refused: FerryError | undefined;
+    replying.catch((error) => refused = toFerryError(error));
+    try {
+      const [reply] = await Promise.all([replying, sending]);
+      return reply;
+    } catch (reason) {
+      const error = toFerryError(reason);
+      // A server that refuses a body and closes the connection may have sent its error before.
+      if (wasCut(error)) await settledWithin(REFUSAL_MS, replying);
+      this.#wire.close();
+      await sending.catch(() => {});
+      throw refused ?? error;
     }
   }
 

@@ -25,13 +25,16 @@ const AUTO = { first: 2, most: 8 };
  * `auto` uses one stream where a round trip is shorter than this, in milliseconds: a single connection is not slowed
  * down by waiting for the other side then.
  */
-const NEAR_MS = 5;
+const NEAR_MS = 10;
 
 /** How many round trips are measured. The shortest counts: the others may have waited for the processor. */
-const ROUND_TRIPS = 3;
+const ROUND_TRIPS = 5;
 
 /** How many pieces are under way on a stream, so that none waits for the reply to the last one. */
 const PIECES_AT_ONCE = 2;
+
+/** How many times as many connections as streams are opened at most to find the right one of several processes. */
+const SPARE = 4;
 
 /** The interval at which streams are compared, in milliseconds. */
 const TICK_MS = 500;
@@ -145,6 +148,8 @@ class Streams implements AsyncDisposable {
   #refusal: FerryError | undefined;
   /** How many streams are wanted at the moment. */
   #wanted: number;
+  /** How many streams may still be replaced that have moved nothing. */
+  #spare: number;
   /** How many bytes have not arrived yet. */
   #missing: number;
   #timer: Timer | undefined;
@@ -163,6 +168,7 @@ class Streams implements AsyncDisposable {
     this.#queue = new PieceQueue(options.gaps);
     this.#missing = this.#queue.left;
     this.#wanted = options.streams === "auto" ? AUTO.first : options.streams;
+    this.#spare = SPARE * this.#wanted;
     this.#done.promise.catch(() => {});
     this.#openAll();
     this.#arm();
@@ -247,8 +253,11 @@ class Streams implements AsyncDisposable {
     if (!this.#lanes.has(lane)) return;
     if (!mayPass(error)) return this.#fail(error);
     this.#giveUp(lane, error);
-    // A stream that has moved pieces is replaced by another one: what has cut it need not last.
-    if (lane.arrived === 0) this.#wanted--;
+    // A stream that has moved pieces is replaced by another one: what has cut it need not last. So is one that may have
+    // led to another of several processes that share the server's address, and know nothing of each other's transfers.
+    const misled = error.code === "busy" && this.#spare > 0;
+    if (misled) this.#spare--;
+    else if (lane.arrived === 0) this.#wanted--;
     if (this.#wanted === 0) return this.#fail(error);
     this.#openAll();
   }

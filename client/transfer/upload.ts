@@ -22,11 +22,14 @@ import { uploadDelta } from "./delta_upload.ts";
 import { unusable } from "../net/signatures.ts";
 import { localFailure } from "./local_failure.ts";
 import { nothingTransferred, type Transferred } from "./options.ts";
+import { streamsFor } from "../net/streams.ts";
 import { MemorySource, Pieces, type SizedSource } from "./source.ts";
+import { uploadInPieces } from "./upload_in_pieces.ts";
 import type { UploadPlan } from "./upload_plan.ts";
 
 /**
- * A file up to this size is read once, into memory, so that its checksum can be in the request. This must not exceed
+ * A file up to this size is read once, into memory, so that its checksum can be in the request; and the rest of one up
+ * to this size is sent over one stream. This must not exceed
  * `RESUMABLE_BYTES`: a file that is sent as a whole is never resumed.
  */
 const WHOLE_BYTES = 8 * 1024 * 1024;
@@ -137,6 +140,8 @@ async function uploadLarge(
   const { runtime } = connection;
   const computeChecksum = () => checksumOf(source, planned, runtime);
   const hashFirst = plan.hashFirst && planned.checksum === null;
+  // Before the offer, which the next request ends.
+  const streams = plan.sparse ? undefined : await streamsFor(connection, plan.streams.count, size);
   let request = hashFirst ? { ...planned, checksum: await computeChecksum() } : planned;
   let offered: OfferReply;
   let digest: Digest | undefined;
@@ -158,6 +163,14 @@ async function uploadLarge(
   if (sent) return sent;
   // The attempt may have taken from the digest, and what the server has of the file.
   if (deltas && !plan.delta.wanted) return await uploadLarge(connection, plan, request, source);
+  if (streams !== undefined && size - offset > WHOLE_BYTES) {
+    const begun = { offset, digest, streams };
+    const moved = await uploadInPieces(connection, plan, request, source, begun);
+    if (moved === "other") {
+      return await uploadLarge(connection, { ...plan, resume: false }, planned, source);
+    }
+    if (moved) return transferred(moved.reply, moved);
+  }
   source.seek(offset);
   const { onBytes } = counting(plan, { offset, total: size });
   const body = { source, size: size - offset, digest, onBytes };

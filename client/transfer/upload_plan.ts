@@ -7,7 +7,7 @@
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
-import type { StreamCount } from "../net/stream_count.ts";
+import { StreamChoice } from "../net/stream_count.ts";
 import { DeltaChoice } from "./delta.ts";
 import { assertOptionValues } from "./option_values.ts";
 import type { Progress, PutOptions } from "./options.ts";
@@ -45,7 +45,7 @@ export interface UploadPlan {
   /** Whether the server makes holes of runs of zeros. */
   readonly sparse: boolean;
   /** Over how many connections at once a large file is moved. */
-  readonly streams: StreamCount;
+  readonly streams: StreamChoice;
   /** Called when fewer could be opened. */
   readonly onFewerStreams: ((streams: number, error: FerryError) => void) | undefined;
   /** Called with the progress of the upload. */
@@ -88,7 +88,7 @@ export function planUpload(
     basis,
     dryRun: options.dryRun ?? false,
     sparse: options.sparse ?? false,
-    streams: options.streams ?? 1,
+    streams: new StreamChoice(options.streams ?? 1),
     onFewerStreams: options.onFewerStreams,
     onProgress: options.onProgress,
   };

@@ -4,11 +4,13 @@
  * @module
  */
 
+import type { Clock } from "../../lib/core/clock.ts";
 import type { Algorithm } from "../../lib/core/checksum.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.ts";
 import type { Committed } from "../../lib/files/commit.ts";
 import { RESUMABLE_BYTES } from "../../lib/files/partial_file.ts";
+import type { PieceTarget } from "../../lib/files/stored_pieces.ts";
 import type {
   AnnouncedAttributes,
   FileRange,
@@ -17,7 +19,7 @@ import type {
   StoreOptions,
 } from "../storage/storage.ts";
 import type { WriteTarget as Target } from "../storage/staged_trees.ts";
-import type { UploadLock, UploadLocks } from "./upload_locks.ts";
+import { keepTouched, type UploadLock, type UploadLocks } from "./upload_locks.ts";
 
 /** What is written. */
 export interface WriteSubject {
@@ -71,6 +73,11 @@ export function beginWrite(
   return LockedWrite.create(storage, target, arbitration);
 }
 
+/** Whether a file of that size can be written in pieces, in any order. */
+export function takesPieces(storage: Pick<Target, "partialUploads">, size: number | null): boolean {
+  return isResumable(storage, size) && (storage.partialUploads!.takesPieces ?? false);
+}
+
 /** Whether a partial upload can be kept of a file of that size. */
 function isResumable(
   { partialUploads }: Pick<Target, "partialUploads">,
@@ -83,6 +90,8 @@ function isResumable(
 export class LockedWrite implements ResumableWrite {
   readonly #write: ResumableWrite;
   readonly #lock: UploadLock | undefined;
+  /** The digest of all that was written in pieces. */
+  #digest: PrefixDigest | undefined;
 
   private constructor(write: ResumableWrite, lock: UploadLock | undefined) {
     this.#write = write;
@@ -149,9 +158,32 @@ export class LockedWrite implements ResumableWrite {
     return this.#write.id;
   }
 
-  /** See {@linkcode ResumableWrite.prefix}. */
+  /** The digest of the bytes that are there already; undefined for a new file. */
   get prefix(): PrefixDigest | undefined {
-    return this.#write.prefix;
+    return this.#digest ?? this.#write.prefix;
+  }
+
+  /** See {@linkcode ResumableWrite.beginPieces}. */
+  get beginPieces(): ((size: number) => PieceTarget) | undefined {
+    if (!this.#write.beginPieces) return undefined;
+    return (size) => {
+      const target = this.#write.beginPieces!(size);
+      const writeAt = (bytes: Uint8Array, offset: number) => {
+        this.#lock?.touch();
+        return target.writeAt(bytes, offset);
+      };
+      return { ...target, writeAt };
+    };
+  }
+
+  /** Ends the writing at positions: `digest` is that of everything that was written. */
+  endPieces(digest: PrefixDigest): void {
+    this.#digest = digest;
+  }
+
+  /** Keeps the holder of the lock from counting as stalled until the returned value is disposed of. */
+  keepTouched(clock: Clock): Disposable {
+    return this.#lock ? keepTouched(this.#lock, clock) : { [Symbol.dispose]: () => {} };
   }
 
   /** See {@linkcode ResumableWrite.checkpoint}. */

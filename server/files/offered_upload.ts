@@ -23,8 +23,20 @@ export interface UploadIdentity {
   readonly algorithm: Algorithm;
 }
 
+/** What is there of an upload, reserved for the client that goes on with it. Disposal keeps it for later. */
+export interface ReservedUpload extends AsyncDisposable {
+  /** How many bytes were there already before this client began to send. */
+  readonly resumedFrom: number;
+  /**
+   * Hands the write over to the upload that goes on with it. The upload then disposes of it.
+   *
+   * @throws {FerryError} `busy` if it is another upload, or one that starts at another offset
+   */
+  take(identity: UploadIdentity, offset: number): Promise<LockedWrite>;
+}
+
 /** A partial upload that is reserved for a client. Disposal keeps it in the storage for later. */
-export class OfferedUpload implements AsyncDisposable {
+export class OfferedUpload implements ReservedUpload {
   readonly #identity: UploadIdentity;
   #write: LockedWrite | undefined;
   /**
@@ -56,19 +68,17 @@ export class OfferedUpload implements AsyncDisposable {
     }
   }
 
-  /**
-   * Hands the write over to the upload that resumes it. The upload then disposes of it.
-   *
-   * @throws {FerryError} `busy` if it is another upload, or one that starts at another offset
-   */
-  take({ name, owner, size, algorithm }: UploadIdentity, offset: number): LockedWrite {
-    const offered = this.#identity;
+  get resumedFrom(): number {
+    return this.facts.size;
+  }
+
+  take(identity: UploadIdentity, offset: number): Promise<LockedWrite> {
     const write = this.#write;
-    const same = offered.name === name && offered.owner === owner && offered.size === size &&
-      offered.algorithm === algorithm && this.facts.size === offset;
-    if (!same || !write) throw notOffered();
+    if (!write || !isSameUpload(this.#identity, identity) || this.facts.size !== offset) {
+      return Promise.reject(notOffered());
+    }
     this.#write = undefined;
-    return write;
+    return Promise.resolve(write);
   }
 
   /** Releases the partial upload unless it was taken. */
@@ -84,7 +94,14 @@ export function notOffered(): FerryError {
   return new FerryError("busy", "no partial upload was offered at that offset; offer it again");
 }
 
-async function release(write: LockedWrite): Promise<void> {
+/** Whether two identities are of the same upload. */
+export function isSameUpload(a: UploadIdentity, b: UploadIdentity): boolean {
+  return a.name === b.name && a.owner === b.owner && a.size === b.size &&
+    a.algorithm === b.algorithm;
+}
+
+/** Ends a write, and keeps what it has written as a partial upload. */
+export async function release(write: LockedWrite): Promise<void> {
   await using released = write;
   released.keep();
 }

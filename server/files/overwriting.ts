@@ -4,6 +4,7 @@
  * @module
  */
 
+import { FerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
 import type { Permit } from "../auth/permit.ts";
 
@@ -13,4 +14,14 @@ export function policyFor(
   { overwrite }: { readonly overwrite: Overwrite },
 ): Overwrite {
   return link?.createsOnly ? "never" : overwrite;
+}
+
+/** Whether an upload may replace the file that has its name when it is published. */
+export function mayReplace(overwrite: Overwrite): boolean {
+  return overwrite !== "never";
+}
+
+/** The error for a name that another file has. */
+export function taken(): FerryError {
+  return new FerryError("exists", "another file has that name");
 }

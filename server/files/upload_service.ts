@@ -8,9 +8,8 @@
 import type { IncomingContent } from "../../lib/core/bytes.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { Entry, PartEntry } from "../../lib/core/entry.ts";
-import { type ErrorCode, FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
+import { FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
 import { decideOverwrite, type FileState, type Overwrite } from "../../lib/core/overwrite.ts";
-import { formatSize } from "../../lib/core/quantities.ts";
 import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
 import type { Committed } from "../../lib/files/commit.ts";
 import { receive } from "../../lib/transfer/receive.ts";
@@ -20,8 +19,14 @@ import type { BlockHashes, Storage } from "../storage/storage.ts";
 import { UploadFromBasis } from "./basis.ts";
 import { existingDirectory } from "./existing_directory.ts";
 import type { FileServiceOptions } from "./file_service.ts";
-import { beginWrite, LockedWrite, type UploadWrite } from "./locked_write.ts";
-import { notOffered, OfferedUpload, type UploadIdentity } from "./offered_upload.ts";
+import { beginWrite, LockedWrite, takesPieces, type UploadWrite } from "./locked_write.ts";
+import { AssembledUpload, type AssembledUploads } from "./assembled_upload.ts";
+import {
+  notOffered,
+  OfferedUpload,
+  type ReservedUpload,
+  type UploadIdentity,
+} from "./offered_upload.ts";
 import type {
   OfferAnswer,
   ReceivedUpload,
@@ -29,7 +34,8 @@ import type {
   UploadOffer,
   UploadStart,
 } from "./upload.ts";
-import { policyFor } from "./overwriting.ts";
+import { withKeptBytes } from "./no_room.ts";
+import { mayReplace, policyFor, taken } from "./overwriting.ts";
 import { conditionOf } from "./precondition.ts";
 import type { UploadLocks } from "./upload_locks.ts";
 
@@ -50,9 +56,6 @@ export interface UploadServiceOptions extends FileServiceOptions {
  * A file of up to this size, in bytes, is received before its name is looked up: refusing it early would save nothing.
  */
 const SMALL_BYTES = 1024 * 1024;
-
-/** The errors that mean that there is no space for a file. */
-const NO_ROOM: readonly ErrorCode[] = ["quota", "no_space"];
 
 /** What is known of an upload that builds upon no file. */
 const NOTHING_REUSED = { reused: 0, blocks: undefined };
@@ -159,10 +162,40 @@ export class UploadService {
   }
 
   /**
+   * Begins an upload whose bytes come in pieces; a {@linkcode UploadService.put} at its end, without any bytes, ends it.
+   *
+   * @param reserved what was offered to the client, if the upload goes on with it
+   * @returns undefined if the file can only come from its start to its end
+   * @throws {FerryError} `busy` if it starts at an offset that was not offered; `too_large`, `quota`, `no_space`, …
+   */
+  async assemble(
+    wanted: UploadStart,
+    uploads: AssembledUploads,
+    reserved?: ReservedUpload,
+  ): Promise<AssembledUpload | undefined> {
+    try {
+      const { algorithm, offset, sparse, overwrite } = wanted;
+      const name = parseFileName(wanted.filename);
+      const size = assertSize(wanted.size);
+      if (sparse || !takesPieces(this.#target, size)) return undefined;
+      const identity = { name, size, owner: this.#permit.owner, algorithm };
+      const { runtime, locks, onTakenOver } = this.#options;
+      const write = offset > 0
+        ? await this.#takeReserved(identity, offset, reserved)
+        : await LockedWrite.create(this.#target, identity, {
+          ...{ replace: mayReplace(overwrite), locks, onTakenOver },
+        });
+      return await AssembledUpload.open(identity, write, { runtime, uploads });
+    } catch (error) {
+      throw await this.#explained(error);
+    }
+  }
+
+  /**
    * Receives a file and verifies it. Publishing it continues after this resolves, so that the caller can handle its
    * next request meanwhile.
    *
-   * @param partial the partial upload that was offered to the client, if the upload resumes one
+   * @param reserved what is there of the file already, if the upload goes on with it
    * @throws {FerryError} why it was not received: `exists`, `not_a_file`, `checksum_mismatch`, `too_large`, `quota`,
    * `no_space`, and the errors of reading the content. At most a partial upload is kept of it. `busy` if it starts at
    * an offset that was not offered; `not_found` if a precondition expects a file
@@ -170,7 +203,7 @@ export class UploadService {
   async put(
     wanted: UploadStart,
     body: IncomingContent,
-    partial?: OfferedUpload,
+    reserved?: ReservedUpload,
   ): Promise<ReceivedUpload> {
     try {
       const upload = { ...wanted, overwrite: this.#policyFor(wanted) };
@@ -185,7 +218,7 @@ export class UploadService {
       const { resumable, sparse } = upload;
       const target = { name, size, owner: this.#permit.owner, resumable, sparse };
       const resumed = offset > 0
-        ? this.#takeOffered({ ...target, algorithm }, offset, partial)
+        ? await this.#takeReserved({ ...target, algorithm }, offset, reserved)
         : undefined;
       if (stays) return await this.#leave(name, upload, content, resumed);
       const { locks, onTakenOver } = this.#options;
@@ -196,7 +229,9 @@ export class UploadService {
       const write = resumed ?? await beginWrite(this.#target, target, arbitration);
       const checksum = await this.#receive(write, content);
       const { reused, blocks } = assembled ?? NOTHING_REUSED;
-      return { published: this.#publish(write, { ...upload, reused }, { checksum, blocks }) };
+      const resumedFrom = resumed ? reserved!.resumedFrom : 0;
+      const stored = { ...upload, offset: resumedFrom, reused };
+      return { published: this.#publish(write, stored, { checksum, blocks }) };
     } catch (error) {
       throw await this.#explained(error);
     }
@@ -243,9 +278,13 @@ export class UploadService {
     return decision === "have";
   }
 
-  #takeOffered(identity: UploadIdentity, offset: number, partial?: OfferedUpload): LockedWrite {
-    if (!partial) throw notOffered();
-    return partial.take(identity, offset);
+  #takeReserved(
+    identity: UploadIdentity,
+    offset: number,
+    reserved?: ReservedUpload,
+  ): Promise<LockedWrite> {
+    if (!reserved) throw notOffered();
+    return reserved.take(identity, offset);
   }
 
   /** Receives the content into a write. If that fails, the write is ended. */
@@ -335,22 +374,8 @@ export class UploadService {
     this.#options.onStored?.({ filename, size, checksum, unchanged, resumedFrom: offset, reused });
   }
 
-  /**
-   * Adds to `quota` and `no_space` how many bytes the client's own partial uploads take. The text names commands of
-   * `ferry` as a hint for people; no code depends on them.
-   */
-  async #explained(error: unknown): Promise<FerryError> {
-    const failure = toFerryError(error);
-    if (!NO_ROOM.includes(failure.code)) return failure;
-    const kept = (await this.#ownPartials()).filter(({ active }) => !active);
-    const bytes = kept.reduce((sum, { received }) => sum + received, 0);
-    if (bytes === 0) return failure;
-    return new FerryError(
-      failure.code,
-      `${failure.reason}; your uploads that were cut take ${formatSize(bytes)} of it: ` +
-        "ferry ls --partial lists them, ferry rm --partial NAME removes them",
-      { cause: failure },
-    );
+  #explained(error: unknown): Promise<FerryError> {
+    return withKeptBytes(toFerryError(error), () => this.#ownPartials());
   }
 
   /**
@@ -410,15 +435,6 @@ export class UploadService {
   #checksum(name: FileName, algorithm: Algorithm): Promise<Checksum> {
     return this.#permit.wait(this.#target.checksum(name, algorithm));
   }
-}
-
-/** Whether an upload may replace the file that has its name when it is published. */
-function mayReplace(overwrite: Overwrite): boolean {
-  return overwrite !== "never";
-}
-
-function taken(): FerryError {
-  return new FerryError("exists", "another file has that name");
 }
 
 /**

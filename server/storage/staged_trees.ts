@@ -26,7 +26,9 @@ export interface WriteTarget {
   /** See `Storage.create`. */
   create(name: FileName, options: CreateOptions): Promise<PendingWrite>;
   /** See `Storage.partialUploads`. */
-  readonly partialUploads?: Pick<PartialUploads, "find" | "create" | "resume"> | undefined;
+  readonly partialUploads?:
+    | Pick<PartialUploads, "find" | "create" | "resume" | "takesPieces">
+    | undefined;
 }
 
 /** Options of {@linkcode StagedTree.publish}. */

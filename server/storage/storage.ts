@@ -16,11 +16,14 @@ import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
+import type { PieceTarget } from "../../lib/files/stored_pieces.ts";
+import type { Bounds } from "./bounds.ts";
 import type { ContentFinder } from "./contents.ts";
 import type { StagedTrees } from "./staged_trees.ts";
 import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 import type { SymbolicLinks } from "./symbolic_links.ts";
 
+export type { Bounds } from "./bounds.ts";
 export type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 
 /** Options of {@linkcode Storage.create}. */
@@ -223,6 +226,12 @@ export interface ResumableWrite extends PendingWrite {
    */
   checkpoint(prefix: SavedPrefix): Promise<void>;
 
+  /**
+   * Begins to write at positions, in place of `write` and `checkpoint`. The file has `size` bytes; all of them MUST be
+   * written before the commit. Default: undefined, bytes can only be appended.
+   */
+  readonly beginPieces?: ((size: number) => PieceTarget) | undefined;
+
   /** Makes disposal keep the partial upload as far as the last {@linkcode ResumableWrite.checkpoint} recorded it. */
   keep(): void;
 }
@@ -248,6 +257,9 @@ export interface DescribedUpload extends PartialUpload {
  * A partial upload has one writer at a time. The caller decides which, by means of `UploadLocks`.
  */
 export interface PartialUploads {
+  /** Whether its writes have {@linkcode ResumableWrite.beginPieces}. Default: false. */
+  readonly takesPieces?: boolean | undefined;
+
   /**
    * The partial uploads of a file that can be resumed or are being written, most recently written first.
    *
@@ -296,21 +308,6 @@ export interface PartialUploads {
    * Removes the partial uploads of all owners that are not open and were last written more than `ttl` milliseconds ago.
    */
   expire(ttl: number): Promise<void>;
-}
-
-/**
- * Which paths a request may reach if symbolic links lead elsewhere than its names say. Paths have their components
- * separated by `/` and are relative to the root, which is ""; they may contain ".." components.
- */
-export interface Bounds {
-  /**
-   * Whether the request may access that path.
-   *
-   * @throws {FerryError} if the request may not continue at all; the operation fails with this error
-   */
-  reaches(path: string): boolean;
-  /** Whether a move may bring the entry at the path `from` to this path. `from` contains no links. */
-  takes(path: string, from: string): boolean;
 }
 
 /** A tree of files. */

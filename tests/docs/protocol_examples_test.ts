@@ -28,6 +28,7 @@ import { EXCHANGE, firstHeader, message } from "../support/vectors.ts";
 import { runPython, runPythonFile } from "../support/python.ts";
 import { blocksIn, PROTOCOL, section } from "./documents.ts";
 import { md5 } from "../support/bytes.ts";
+import { AssembledUploads } from "../../server/files/assembled_upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
 
 const EXTENSIONS = "docs/protocol/extensions";
@@ -197,8 +198,7 @@ Deno.test("resume.md shows a resumed transfer that takes place as it says", asyn
   const RESUME = `${EXTENSIONS}/resume.md`;
   const text = section(RESUME, "## Example");
   // What seq prints is shown by its size and its md5.
-  const lines = Array.from({ length: 1179648 }, (_, i) => String(i).padStart(7, "0"));
-  const file = new TextEncoder().encode(lines.join("\n") + "\n");
+  const file = sequence(1179648);
   assert(text.includes(`${file.length} bytes`) && text.includes(md5Of(file)));
   await using server = new EmptyServer();
   const shown = blocksIn([RESUME], "wire").filter(({ info }) =>
@@ -226,10 +226,13 @@ Deno.test("resume.md shows a resumed transfer that takes place as it says", asyn
   }
 });
 
-/** What `seq -f %07.0f 0 31` prints. */
-const NUMBERS = new TextEncoder().encode(
-  Array.from({ length: 32 }, (_, i) => `${String(i).padStart(7, "0")}\n`).join(""),
-);
+/** What `seq -f %07.0f 0 LAST` prints, with so many lines. */
+function sequence(length: number): Uint8Array {
+  const lines = Array.from({ length }, (_, i) => `${String(i).padStart(7, "0")}\n`);
+  return new TextEncoder().encode(lines.join(""));
+}
+
+const NUMBERS = sequence(32);
 
 Deno.test("delta.md shows a signature, a put and a get that take place as it says", async () => {
   const DELTA = `${EXTENSIONS}/delta.md`;
@@ -250,6 +253,33 @@ Deno.test("streams.md shows a download of a piece that takes place as it says", 
   });
 });
 
+Deno.test("streams.md shows an upload in pieces that takes place as it says", async () => {
+  const file = sequence(1179648);
+  await using server = new EmptyServer();
+  await using stack = new AsyncDisposableStack();
+  const peers = new Map<string, RawPeer>();
+  let shownId = "";
+  let id = "";
+  const shown = blocksIn([`${EXTENSIONS}/streams.md`], "wire").filter(({ info }) => info !== "");
+  assertEquals(shown.map(({ info }) => info), ["first", "second", "first"]);
+  for (const { info, lines } of shown) {
+    const peer = peers.get(info) ?? stack.use(await server.connect());
+    peers.set(info, peer);
+    for (const line of lines) {
+      const json = line.slice(2);
+      const { offset = 0, total_size = 0, id: said = "" } = JSON.parse(json);
+      if (line.startsWith("> ")) {
+        const body = file.subarray(offset, offset + total_size);
+        await peer.send(message(id === "" ? json : json.replace(shownId, id), body));
+        continue;
+      }
+      const header = new TextDecoder().decode(firstHeader((await readRaw(peer))!));
+      if (id === "" && said !== "") [shownId, id] = [said, JSON.parse(header).id];
+      assertEquals(header, id === "" ? json : json.replace(shownId, id));
+    }
+  }
+});
+
 /**
  * Sends what a client is shown to send, with the server's own versions of files in place of those that are shown, and
  * compares what the server answers.
@@ -263,7 +293,7 @@ async function assertShownWithVersions(
 ): Promise<void> {
   await using server = new EmptyServer();
   using peer = await server.connect();
-  const [shown, ...more] = blocksIn([path], "wire");
+  const [shown, ...more] = blocksIn([path], "wire").filter(({ info }) => info === "");
   assert(shown && more.length === 0);
   /** The versions in place of those that are shown. */
   const versions = new Map<string, string>();
@@ -371,6 +401,7 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
     runtime: RUNTIME,
     storage,
     locks: new UploadLocks(),
+    assembled: new AssembledUploads(),
     authority,
     ...limits,
     ...from,

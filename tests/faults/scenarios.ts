@@ -12,7 +12,9 @@ import { type HttpRequest, type HttpResponse, send } from "../support/http_serve
 import { isErrorCode } from "../../lib/core/errors.ts";
 import { encodeRanges, encodeRecipe } from "../support/delta_frames.ts";
 import { frame, type RawMessage, RawPeer } from "../support/raw_peer.ts";
+import { Received } from "./received.ts";
 import { md5, text } from "../support/bytes.ts";
+import { DIGESTS } from "../support/digests.ts";
 
 /** The server that a scenario uses. */
 export interface Scene {
@@ -44,26 +46,6 @@ const LARGE = Uint8Array.from({ length: 9 * 1024 * 1024 }, (_, i) => (i * 31) >>
 async function* pieces(bytes: Uint8Array) {
   for (let from = 0; from < bytes.length; from += 100_000) {
     yield bytes.subarray(from, from + 100_000);
-  }
-}
-
-/** Collects everything that a server writes of a file. */
-class Received {
-  #size = 0;
-  readonly #bytes: Uint8Array;
-
-  constructor(size: number) {
-    this.#bytes = new Uint8Array(size);
-  }
-
-  write(bytes: Uint8Array): Promise<void> {
-    this.#bytes.set(bytes, this.#size);
-    this.#size += bytes.length;
-    return Promise.resolve();
-  }
-
-  get bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#size);
   }
 }
 
@@ -275,6 +257,32 @@ export const SCENARIOS: readonly Scenario[] = [
       }
       await client.remove("kept", { recursive: true }).catch(() => {});
       await client.putTree(dir.path, { as: "mirror", delete: true, backup: "kept" });
+    },
+  },
+  {
+    name: "a file in pieces",
+    large: true,
+    files: { "pieces": LARGE },
+    async run({ address, connect }) {
+      const port = Number(address("tcp").split(":")[1]);
+      using control = await RawPeer.connect(port);
+      using peer = await RawPeer.connect(port);
+      const [filename, size] = ["pieces", LARGE.length];
+      await control.send({ op: "assemble", filename, size, ...ALWAYS });
+      const { header: { id } } = await receive(control);
+      const half = Math.floor(size / 2);
+      for (const [offset, end] of [[half, size], [0, half]] as const) {
+        const body = LARGE.subarray(offset, end);
+        const checksum = await DIGESTS.checksumOf("xxh128", body);
+        const piece = { op: "piece", filename, id, offset, checksum, total_size: body.length };
+        await peer.send(piece, body);
+        await receive(peer);
+      }
+      const put = { op: "put", filename, size, offset: size, md5: md5(LARGE), total_size: 0 };
+      await control.send({ ...put, ...ALWAYS });
+      await receive(control);
+      await using client = await connect();
+      await assertGets(client, filename, LARGE);
     },
   },
   {

@@ -17,6 +17,7 @@ import { TempDir } from "../support/programs.ts";
 import { type Damage, type Network, network } from "./network.ts";
 import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
 import { md5 } from "../support/bytes.ts";
+import { AssembledUploads } from "../../server/files/assembled_upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
 
 /** Files by name, with their content; a name that ends with `/` is a directory. */
@@ -90,6 +91,7 @@ export class Lane implements AsyncDisposable {
       runtime: RUNTIME,
       storage,
       locks: new UploadLocks(),
+      assembled: new AssembledUploads(),
       commands,
       links,
       authority: authority ??

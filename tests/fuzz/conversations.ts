@@ -10,6 +10,7 @@ import { md5, utf8 } from "../support/bytes.ts";
 import { flushedParts, pieceOf, rawPiece } from "../support/pieces.ts";
 import { frame } from "../support/raw_peer.ts";
 import { concat } from "../support/vectors.ts";
+import { closing, type Part, put, streamed } from "./parts.ts";
 import { HTTP_CONVERSATIONS } from "./http_conversations.ts";
 
 /**
@@ -25,9 +26,6 @@ export type Place =
   | "tcp-echo"
   | "udp-echo"
   | "classic-exec";
-
-/** A piece of what a client sends: a header, which is sent with its length before it, or raw bytes. */
-export type Part = Readonly<Record<string, unknown>> | Uint8Array;
 
 /** What a client sends on one connection. */
 export interface Conversation {
@@ -59,25 +57,6 @@ const RESUMABLE = 9 * 1024 * 1024;
 const RANGES = Uint8Array.of(3, 5, 92, 0xc8, 1);
 /** How 300 bytes are made of 5 literal ones and copies of 250 and 45, of which the second begins 10 bytes earlier. */
 const RECIPE = Uint8Array.of(5, ...utf8.encode("hello"), 0xfa, 1, 0, 0, 45, 19);
-
-function put(filename: string, body: Uint8Array, keys: Record<string, unknown> = {}): Part[] {
-  const header = { op: "put", filename, md5: md5(body), total_size: body.length };
-  return [{ ...header, size: body.length, ...keys }, body];
-}
-
-function closing(body: Uint8Array, keys: Record<string, unknown> = {}): Part {
-  return { end: true, md5: md5(body), size: body.length, ...keys };
-}
-
-/** A streamed body, in chunks of `piece` bytes. */
-function streamed(body: Uint8Array, piece: number): Part[] {
-  const pieces: Part[] = [];
-  for (let from = 0; from < body.length; from += piece) {
-    const bytes = body.subarray(from, from + piece);
-    pieces.push({ total_size: bytes.length }, bytes);
-  }
-  return [...pieces, closing(body)];
-}
 
 const lines = (...entries: unknown[]) =>
   utf8.encode(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
@@ -185,6 +164,23 @@ const files: readonly Conversation[] = [
   {
     name: "a directory that is published as one",
     parts: ["stage", "publish"].map((op) => ({ op, filename: "fuzz/p", stage: "absent.tree:0" })),
+  },
+  {
+    name: "a file in pieces",
+    parts: [
+      { op: "assemble", filename: "fuzz/m", size: RESUMABLE, overwrite: "always" },
+      {
+        op: "piece",
+        filename: "fuzz/m",
+        id: "0".repeat(32),
+        offset: 5,
+        checksum: "xxh128:8acdb2f67d8d4efd3a0fcd0a0bb6bd8e",
+        total_size: SMALL.length,
+      },
+      SMALL,
+      { op: "put", filename: "fuzz/m", size: RESUMABLE, offset: RESUMABLE, total_size: 0 },
+      { op: "discard", filename: "fuzz/m" },
+    ],
   },
   {
     name: "get",

@@ -5,7 +5,7 @@
  */
 
 import { checkedFrame, frame } from "../support/raw_peer.ts";
-import type { Part } from "./conversations.ts";
+import type { Part } from "./parts.ts";
 
 /** Returns random numbers from 0 up to a limit, exclusive. */
 export type Random = (limit: number) => number;

@@ -10,6 +10,7 @@ import { FerryError } from "../../core/errors.ts";
 import type { Header } from "../codec.ts";
 import { throwReported } from "../error_reply.ts";
 import { check, type Schema } from "../schema.ts";
+import { assemble } from "./assemble.ts";
 import { auth } from "./auth.ts";
 import { compare } from "./compare.ts";
 import { discard } from "./discard.ts";
@@ -21,6 +22,7 @@ import { list } from "./list.ts";
 import { mkdir } from "./mkdir.ts";
 import { move } from "./move.ts";
 import type { Operation } from "./operation.ts";
+import { piece } from "./piece.ts";
 import { ping } from "./ping.ts";
 import { publish } from "./publish.ts";
 import { put } from "./put.ts";
@@ -54,6 +56,8 @@ export const OPERATIONS = {
   signature,
   stage,
   publish,
+  assemble,
+  piece,
 } satisfies Readonly<Record<string, Operation<unknown, unknown>>>;
 
 /** The name of an operation. */

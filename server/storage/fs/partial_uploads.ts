@@ -24,6 +24,7 @@ import type {
 export class FsPartialUploads implements PartialUploads {
   readonly #served: ServedRoot;
   readonly #root: Root;
+  readonly takesPieces = true;
 
   /**
    * The partial uploads of a root.

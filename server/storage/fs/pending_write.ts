@@ -11,6 +11,7 @@ import type { FileName } from "../../../lib/core/remote_name.ts";
 import { GRAIN_MS } from "../../../lib/files/local_file.ts";
 import type { StagedFile } from "../../../lib/files/staged_file.ts";
 import { RESUMABLE_BYTES } from "../../../lib/files/partial_file.ts";
+import type { PieceTarget } from "../../../lib/files/stored_pieces.ts";
 import { infoAt } from "../../../lib/files/path_lookup.ts";
 import { MIN_REMEMBERED_BYTES } from "../kept_hashes.ts";
 import type { Reservation } from "../quota.ts";
@@ -141,6 +142,7 @@ export class FsPendingWrite implements ResumableWrite {
     const upload = await area.resume(file, algorithm);
     if (!upload) return undefined;
     const held = upload.prefix?.size ?? 0;
+    const { stored } = upload;
     await using taken = new AsyncDisposableStack();
     taken.use(upload);
     // If there is no room for the rest now, there may be later: the partial upload is kept.
@@ -148,7 +150,7 @@ export class FsPendingWrite implements ResumableWrite {
     // The tree may have been closed or published while the bytes were verified.
     const ended = into && await attempt(() => into.beginWriting(name));
     if (ended) taken.defer(ended);
-    const reserved = taken.use(served.quota.reserve(size, held));
+    const reserved = taken.use(served.quota.reserve(size, stored));
     if (sparse) upload.staged.makeHoles();
     else if (size !== null) await attempt(() => area.assertRoom(size - held));
     taken.move();
@@ -178,6 +180,27 @@ export class FsPendingWrite implements ResumableWrite {
       this.#options.root.assertStanding();
       this.#options.upload.checkpoint(prefix);
     });
+  }
+
+  beginPieces(size: number): PieceTarget {
+    const { upload, root } = this.#options;
+    const { staged } = upload;
+    staged.beginPieces(size);
+    this.#size = size;
+    return {
+      pieces: upload.pieces,
+      async writeAt(bytes, offset) {
+        root.assertStanding();
+        upload.assertHeld();
+        await staged.writeAt(bytes, offset);
+      },
+      readAt: (into, offset) => staged.readAt(into, offset),
+      checkpoint: (prefix, pieces) =>
+        attempt(() => {
+          root.assertStanding();
+          upload.checkpoint(prefix, pieces);
+        }),
+    };
   }
 
   keep(): void {

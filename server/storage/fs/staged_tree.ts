@@ -244,6 +244,7 @@ export class FsStagedTree implements StagedTree, PublishTarget {
   get partialUploads(): NonNullable<WriteTarget["partialUploads"]> {
     const { served, root } = this.#options;
     return {
+      takesPieces: true,
       find: async (name: FileName, { size, owner = "" }: FindOptions): Promise<PartialUpload[]> => {
         await served.assertWritable();
         return await attempt(() => {

@@ -10,7 +10,13 @@ import { FerryError } from "../../../lib/core/errors.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import { tryLock } from "../../../lib/files/file_lock.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
-import { type PartRecord, voidRecord, writeRecord } from "../../../lib/files/partial_file.ts";
+import {
+  type PartRecord,
+  storedBytes,
+  voidRecord,
+  writeRecord,
+} from "../../../lib/files/partial_file.ts";
+import type { StoredPiece } from "../../../lib/files/stored_pieces.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { removedMeanwhile, type StagedFile } from "../../../lib/files/staged_file.ts";
 
@@ -99,9 +105,10 @@ export class StagedUpload implements AsyncDisposable {
   /**
    * Records on the disk how much of the file is stored.
    *
+   * @param pieces what is stored beyond its first bytes, in ascending order. Default: nothing
    * @throws {FerryError} `busy` if another program has removed the file; the error if the record cannot be written
    */
-  checkpoint(prefix: SavedPrefix): void {
+  checkpoint(prefix: SavedPrefix, pieces: readonly StoredPiece[] = []): void {
     this.assertHeld();
     const { path } = this.staged;
     if (!isTaken(path)) throw removedMeanwhile();
@@ -110,7 +117,8 @@ export class StagedUpload implements AsyncDisposable {
     try {
       this.staged.settle();
       if (this.#host.isSeen && !this.#partial) this.#lockFile();
-      const facts = { filename, size, checksum: null, prefix, owner };
+      const beyond = pieces.length > 0 ? { pieces } : {};
+      const facts = { filename, size, checksum: null, prefix, owner, ...beyond };
       record = writeRecord(path, facts, { exactly: true });
     } catch (error) {
       // The runtime may throw any error for a path that leads nowhere.
@@ -147,9 +155,19 @@ export class StagedUpload implements AsyncDisposable {
     this.#host.onUnrecorded(this.file);
   }
 
+  /** The pieces that are recorded beyond its first bytes, in ascending order. */
+  get pieces(): readonly StoredPiece[] {
+    return this.#partial?.record.pieces ?? [];
+  }
+
+  /** How many bytes are recorded. */
+  get stored(): number {
+    return this.#partial ? storedBytes(this.#partial.record) : 0;
+  }
+
   /** How many bytes remain stored after disposal. */
   get left(): number {
-    return this.#keeping && this.#partial ? this.#partial.record.prefix.size : 0;
+    return this.#keeping ? this.stored : 0;
   }
 
   /** Closes the file, and removes it unless it is to be kept. Never fails. */

@@ -14,6 +14,7 @@ import {
   readRecord,
   removeRecord,
   resumePartial,
+  storedBytes,
 } from "../../../lib/files/partial_file.ts";
 import { type CreatedFile, StagedFile } from "../../../lib/files/staged_file.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
@@ -313,8 +314,8 @@ export class StagingArea {
     this.#dropped(record);
   }
 
-  #dropped({ prefix }: PartRecord): void {
-    this.#options.onDropped?.(prefix.size);
+  #dropped(record: PartRecord): void {
+    this.#options.onDropped?.(storedBytes(record));
     this.#released();
   }
 
@@ -364,7 +365,7 @@ export class StagingArea {
   /** The total size of the partial uploads of all owners, in bytes. */
   get bytes(): number {
     return [...this.#partials.own.values()].reduce(
-      (sum, { record }) => sum + record.prefix.size,
+      (sum, { record }) => sum + storedBytes(record),
       0,
     );
   }

@@ -87,6 +87,14 @@ Deno.test("moveInPieces() opens another stream for one that was cut after it mov
   assertWhole(moved);
 });
 
+Deno.test("moveInPieces() looks for the one of several servers that knows of the transfer", async () => {
+  const other: Moves = () => Promise.reject(new FerryError("busy", "it knows nothing of it"));
+  const { opened, moved } = await move(2, [other, other, other, moves]);
+  assertEquals(opened, 5);
+  assertWhole(moved);
+  await assertCode("busy", () => move(2, [other]));
+});
+
 Deno.test("moveInPieces() makes do with as many streams as can be opened", async () => {
   const busy = new FerryError("busy", "too many connections");
   const { fewer, moved } = await move(3, [moves, busy]);

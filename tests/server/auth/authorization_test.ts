@@ -25,6 +25,8 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   link: ["write"],
   stage: ["write"],
   publish: ["write"],
+  assemble: ["write"],
+  piece: ["write"],
   compare: ["read", "write"],
   mkdir: ["write"],
   discard: ["write"],

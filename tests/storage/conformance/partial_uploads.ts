@@ -80,6 +80,45 @@ export function testPartialUploads(test: Test): void {
     assertEquals(await partials(storage), []);
   });
 
+  test("a write in pieces goes on with what was recorded, if the storage takes them", async (tested) => {
+    if (!tested.storage.partialUploads!.takesPieces) return;
+    const bytes = noise(300_000, 4);
+    const size = bytes.length;
+    const piece = { from: 200_000, to: 250_000, xxh128: "0".repeat(32) };
+    {
+      await using write = await tested.storage.partialUploads!.create(name("f"), { size });
+      const target = write.beginPieces!(size);
+      assertEquals(target.pieces, []);
+      await Promise.all([
+        target.writeAt(bytes.subarray(piece.from, piece.to), piece.from),
+        target.writeAt(bytes.subarray(0, 128_000), 0),
+      ]);
+      await target.checkpoint(await prefixOf(bytes.subarray(0, 128_000)), [piece]);
+      write.keep();
+    }
+    await tested.reopen();
+    const { storage } = tested;
+    assertEquals((await partials(storage))[0]?.received, 128_000);
+    {
+      await using write = (await resume(storage, "f", { size, algorithm: "md5" }))!;
+      assertEquals(write.prefix?.size, 128_000);
+      const target = write.beginPieces!(size);
+      assertEquals(target.pieces, [piece]);
+      const into = new Uint8Array(50_000);
+      assertEquals([await target.readAt(into, piece.from), into], [
+        50_000,
+        bytes.slice(piece.from, piece.to),
+      ]);
+      for (const [from, to] of [[250_000, size], [128_000, 200_000]] as const) {
+        await target.writeAt(bytes.subarray(from, to), from);
+      }
+      await write.commit({ checksum: md5(bytes), replace: false });
+    }
+    await using file = await storage.open(name("f"), "md5");
+    assertEquals(await readAll(file), bytes);
+    assertEquals([await partials(storage), await tested.leftovers()], [[], []]);
+  });
+
   test("resume() goes on in steps, under the same id", async ({ storage }) => {
     const bytes = noise(300_000, 8);
     const size = bytes.length;

@@ -117,6 +117,20 @@ export class Exchange<Kind extends Request = Request> {
   }
 
   /**
+   * Replies with the error that a request with a body failed with.
+   *
+   * @param reading what may still be reading the body; its failure is ignored
+   */
+  async refuse(error: unknown, reading: Promise<unknown>): Promise<boolean> {
+    const { connection, request, body, action } = this;
+    const read = reading.catch(() => {});
+    const failure = toFerryError(error).during(action);
+    await connection.refuse(failure, request);
+    if (!body.ended) await connection.giveUp(read, failure);
+    return await connection.skip(body);
+  }
+
+  /**
    * Replies when the request has been carried out; if that fails, with the error. The next requests are read meanwhile.
    *
    * @param outcome gives the keys of the reply

@@ -19,7 +19,8 @@ import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
 import type { UploadServiceOptions } from "../../../files/upload_service.ts";
 import { OpenStages } from "../../../files/stage_service.ts";
-import type { OfferedUpload } from "../../../files/offered_upload.ts";
+import type { AssembledUploads } from "../../../files/assembled_upload.ts";
+import type { ReservedUpload } from "../../../files/offered_upload.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { logFailure } from "../../../observe/failures.ts";
 import type { SessionHooks } from "../../../observe/hooks.ts";
@@ -35,6 +36,8 @@ export interface SessionOptions {
   storage: Storage;
   /** The locks that arbitrate between the writers of partial uploads. */
   locks: UploadLocks;
+  /** The uploads whose bytes come in pieces. */
+  assembled: AssembledUploads;
   /** The authority that knows the grants and tokens. */
   authority: Authority;
   /** The commands that may be run; undefined if there are none. */
@@ -85,8 +88,10 @@ export class ServedConnection {
   readonly identity: Identity;
   /** The options shared by the file and upload services of its requests. */
   readonly fileOptions: UploadServiceOptions;
-  /** The partial upload that the last reply offered. It is reserved for this connection until its next request. */
-  offered: OfferedUpload | undefined;
+  /**
+   * What the last reply offered, or is being put together. It is reserved for this connection until its next request.
+   */
+  offered: ReservedUpload | undefined;
   /** The directories that its client puts together, to publish each as one. */
   readonly stages: OpenStages = new OpenStages();
   /** Whether replies with bodies may still be in the output buffer. */

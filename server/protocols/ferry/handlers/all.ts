@@ -7,6 +7,7 @@
 import { isRange } from "../../../../lib/wire/operations/get.ts";
 import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import type { Handler } from "../exchange/exchange.ts";
+import { assemble } from "./assemble.ts";
 import { auth } from "./auth.ts";
 import { compare } from "./compare.ts";
 import { discard } from "./discard.ts";
@@ -19,6 +20,7 @@ import { list } from "./list.ts";
 import { mkdir } from "./mkdir.ts";
 import { move } from "./move.ts";
 import { offer } from "./offer.ts";
+import { piece } from "./piece.ts";
 import { ping } from "./ping.ts";
 import { publish } from "./publish.ts";
 import { put } from "./put.ts";
@@ -33,6 +35,7 @@ import { unshare } from "./unshare.ts";
 type Handlers = { readonly [Op in Request["op"]]: Handler<Extract<Request, { op: Op }>> };
 
 const HANDLERS: Handlers = {
+  assemble,
   auth,
   compare,
   discard,
@@ -43,6 +46,7 @@ const HANDLERS: Handlers = {
   list,
   mkdir,
   move,
+  piece,
   ping,
   publish,
   put,

@@ -5,13 +5,13 @@
  */
 
 import { unkeptKey } from "../../../../lib/core/entry.ts";
-import { FerryError, quote, toFerryError } from "../../../../lib/core/errors.ts";
+import { FerryError, quote } from "../../../../lib/core/errors.ts";
 import type { Committed } from "../../../../lib/files/commit.ts";
 import type { PutRequest } from "../../../../lib/wire/operations/put.ts";
 import { checksumKeys } from "../../../../lib/wire/checksum_keys.ts";
 import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { ReceivedUpload, UploadStart } from "../../../files/upload.ts";
-import type { Exchange, Handler } from "../exchange/exchange.ts";
+import type { Handler } from "../exchange/exchange.ts";
 import type { ReplyHeader } from "../exchange/reply_queue.ts";
 
 /** Answers a `put`. The reply is sent when the file is published; following requests are read meanwhile. */
@@ -36,27 +36,13 @@ export const put: Handler<PutRequest> = {
     try {
       received = await permit.wait(receiving);
     } catch (error) {
-      return await refuse(exchange, error, receiving);
+      // If it is published after all, nobody is told: its failure is ignored.
+      return await exchange.refuse(error, receiving.then(({ published }) => published));
     }
     const { published } = received;
     return await exchange.replyLater(published.then((committed) => keysOf(request, committed)));
   },
 };
-
-/** Replies with the error that an upload failed with. The upload may still be reading its body. */
-async function refuse(
-  exchange: Exchange<PutRequest>,
-  error: unknown,
-  receiving: Promise<ReceivedUpload>,
-): Promise<boolean> {
-  const { connection, request, body, action } = exchange;
-  // If it is published after all, nobody is told: ignore its failure.
-  const reading = receiving.then(({ published }) => void published.catch(() => {}), () => {});
-  const failure = toFerryError(error).during(action);
-  await connection.refuse(failure, request);
-  if (!body.ended) await connection.giveUp(reading, failure);
-  return await connection.skip(body);
-}
 
 /**
  * Converts the header of a request to an upload.
