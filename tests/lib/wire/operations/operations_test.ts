@@ -269,6 +269,9 @@ Deno.test("parseRequest() says which key is missing or wrong", () => {
     [{ ...get, version: 1 }, "version is not a string"],
     [{ ...get, version: "1".repeat(129) }, "version is longer than 128 characters"],
     [{ ...get, version: "1", offset: 1n }, "the header has both a version and an offset"],
+    [{ op: "assemble", filename: "f" }, "size is missing"],
+    [{ op: "piece", filename: "f", id: "0", offset: 0n }, "id is not 32 lower-case hexadecimal"],
+    [{ op: "piece", filename: "f", id: "0".repeat(32) }, "offset is missing"],
     [
       { op: "signature", filename: "f", block: 65 },
       "block is no power of two from 64 to 67108864",
