@@ -180,7 +180,7 @@ class Streams implements AsyncDisposable {
   }
 
   #openAll(): void {
-    while (!this.#over && this.#lanes.size + this.#opening < this.#wanted) {
+    while (!this.#over && this.#queue.left > 0 && this.#lanes.size + this.#opening < this.#wanted) {
       this.#opening++;
       this.#openings.push(this.#open());
     }
@@ -286,11 +286,9 @@ class Streams implements AsyncDisposable {
     for (const lane of this.#lanes) {
       const others = [...this.#lanes].filter((other) => other !== lane && other.arrived > 0);
       if (lane.pieces.size === 0 || others.length === 0) continue;
-      const usual = Math.max(...others.map(({ longest }) => longest));
-      const stalled = now - lane.active > Math.max(STALLED_MS, SLOWER * usual);
+      const stalled = silence(lane, now) > Math.max(STALLED_MS, SLOWER * usualPause(others, now));
       if (!stalled && !this.#holdsUp(lane, others, now)) continue;
-      this.#wanted--;
-      this.#giveUp(lane, new FerryError("timeout", "this stream is much slower than the others"));
+      this.#failed(lane, new FerryError("timeout", "this stream is much slower than the others"));
     }
   }
 
@@ -338,4 +336,15 @@ class Streams implements AsyncDisposable {
     for (const { connection } of this.#lanes) connection.close();
     await Promise.allSettled(this.#openings);
   }
+}
+
+/** For how long a stream has moved nothing of what is under way on it, in milliseconds. */
+function silence({ pieces, active }: Lane, now: number): number {
+  return pieces.size > 0 ? now - active : 0;
+}
+
+/** The longest pause of a usual one of some streams, also if it has not ended yet, in milliseconds. */
+function usualPause(lanes: readonly Lane[], now: number): number {
+  const pauses = lanes.map((lane) => Math.max(lane.longest, silence(lane, now)));
+  return pauses.sort((a, b) => a - b)[Math.floor((pauses.length - 1) / 2)]!;
 }
