@@ -152,6 +152,7 @@ export type {
   WithinOptions,
 } from "./server/storage/storage.ts";
 export type { BlockHashes, FileRange } from "./server/storage/stored_file.ts";
+export type { PieceTarget, StoredPiece } from "./lib/files/stored_pieces.ts";
 export type {
   PublishedTree,
   PublishOptions,
