@@ -24,7 +24,6 @@ import type {
 export class FsPartialUploads implements PartialUploads {
   readonly #served: ServedRoot;
   readonly #root: Root;
-  readonly takesPieces = true;
 
   /**
    * The partial uploads of a root.
@@ -34,6 +33,11 @@ export class FsPartialUploads implements PartialUploads {
   constructor(served: ServedRoot, root: Root) {
     this.#served = served;
     this.#root = root;
+  }
+
+  /** Another connection of the client may end at another process, which does not know of the upload. */
+  get takesPieces(): boolean {
+    return !this.#served.together;
   }
 
   create(name: FileName, options: CreateResumableOptions): Promise<ResumableWrite> {

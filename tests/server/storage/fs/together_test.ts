@@ -37,6 +37,14 @@ Deno.test("FsStorage.open() of a directory that is served together takes no quot
     return Promise.resolve();
   }));
 
+Deno.test("a storage that is served together takes no pieces, since the other process does not know of them", () =>
+  withTwo(async (one) => {
+    assertEquals(one.partialUploads.takesPieces, false);
+    await using dir = new TempDir();
+    await using alone = FsStorage.open(dir.path);
+    assertEquals(alone.partialUploads.takesPieces, true);
+  }));
+
 Deno.test("a partial upload of one storage is resumed, discarded and removed by another one", () =>
   withTwo(async (one, other, root) => {
     await keepPartial(one, "f", bytes, 128_000);
