@@ -32,12 +32,6 @@ const OPEN_FAILURES = 20;
 /** The longest path in bytes: Linux's PATH_MAX without the terminating NUL. */
 const MAX_PATH_BYTES = 4095;
 
-/**
- * For how long a check that a file could be created stands for those beside it as well, in milliseconds. Only this early
- * check is left out: publishing makes all checks again.
- */
-const PLACEABLE_MS = 20;
-
 /** The errors of a name that leads nowhere. */
 const NOTHING: readonly ErrorCode[] = ["not_found", "not_a_file", "bad_name"];
 
@@ -47,11 +41,8 @@ export class Root implements Disposable {
   /** The path by which it was opened. */
   readonly #openedBy: string;
   readonly #names: NameWalk;
-  /**
-   * The last directory found to accept new files, and until when nothing is asked about it again: the next request is
-   * probably about the same one.
-   */
-  #placeable: { parent: FileName | ""; until: number } | undefined;
+  /** The last directory found to accept new files: the next request is probably about the same one. */
+  #placeable: FileName | "" | undefined;
 
   private constructor(
     directory: RootDirectory,
@@ -331,32 +322,26 @@ export class Root implements Disposable {
    * the root
    */
   assertPlaceable(name: FileName, { fresh = false } = {}): void {
-    const parent = parentName(name);
-    const known = this.#placeable?.parent === parent && !this.#names.confined
-      ? this.#placeable
-      : undefined;
-    if (known && fresh && performance.now() < known.until) return this.assertFits(name);
     this.#attempt(() => {
       this.assertFits(name);
+      const parent = parentName(name);
       // This check only refuses uploads early. Publishing checks again.
-      if (!known || !fresh && existsSync(`${this.path}/${name}`)) this.#assertPlaceable(name);
-      this.#placeable = { parent, until: performance.now() + PLACEABLE_MS };
+      const known = parent === this.#placeable && !this.#names.confined;
+      if (known && (fresh || !existsSync(`${this.path}/${name}`))) return;
+      const end = this.#names.walk(name, { follow: false });
+      if (!(end instanceof Place)) {
+        end.directory[Symbol.dispose]();
+        if (end.behindLink !== undefined) throw partIsNoDirectory();
+      } else {
+        using place = end;
+        // A link is replaced, wherever it leads.
+        using target = place.info.isSymlink ? this.look(name) : undefined;
+        if ((target ?? place).info.isDirectory) {
+          throw new FerryError("not_a_file", "it is a directory");
+        }
+      }
+      this.#placeable = parent;
     });
-  }
-
-  #assertPlaceable(name: FileName): void {
-    const end = this.#names.walk(name, { follow: false });
-    if (!(end instanceof Place)) {
-      end.directory[Symbol.dispose]();
-      if (end.behindLink !== undefined) throw partIsNoDirectory();
-      return;
-    }
-    using place = end;
-    // A link is replaced, wherever it leads.
-    using target = place.info.isSymlink ? this.look(name) : undefined;
-    if ((target ?? place).info.isDirectory) {
-      throw new FerryError("not_a_file", "it is a directory");
-    }
   }
 
   /**
