@@ -21,6 +21,7 @@ import { oneFile, oneFileOverTls } from "./one_file.ts";
 import { SSHD, versionOf } from "./peers.ts";
 import { publication } from "./publish.ts";
 import { renamed } from "./renamed.ts";
+import { machine, mediansOf, record } from "./report.ts";
 import { resume } from "./resume.ts";
 import { roundTrips } from "./round_trips.ts";
 import { objectStore } from "./s3.ts";
@@ -178,6 +179,7 @@ const BUSY_LOAD = 0.5;
 
 const HELP =
   `Usage: deno task bench:peers [--rounds N] [--size SIZE] [--files N] [--only NAME]... [--dir DIR]
+                             [--json FILE]
        deno task bench:peers --before DIR [--rounds N] [--size SIZE] [--files N] [--only NAME]...
                              [--dir DIR]
 
@@ -190,13 +192,15 @@ const HELP =
                programs; the cases are: ${NAMES.join(", ")}
   --sparse SIZE  measure the memory of deltas of a file with holes of that size, too, such as 20GiB
   --dir DIR    where the temporary directory is made, and so on which disk
+  --json FILE  put what was measured into this file, too, in place of earlier measurements of the
+               same cases; docs/performance.md is made of docs/performance.json
 `;
 
 async function main(argv: readonly string[], signal: AbortSignal): Promise<number> {
   const unknown = (arg: string) => fail(`${arg} is not known (see --help)`);
   const options = parseArgs(argv, {
     boolean: ["help"],
-    string: ["rounds", "size", "files", "only", "before", "sparse", "dir"],
+    string: ["rounds", "size", "files", "only", "before", "sparse", "dir", "json"],
     collect: ["only"],
     unknown,
   });
@@ -210,6 +214,8 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
   const sparse = options.sparse === undefined ? 0 : sizeOf(options.sparse as string, "--sparse");
   const only = options.only as string[];
   const before = options.before as string | undefined;
+  const json = options.json as string | undefined;
+  if (json !== undefined && before !== undefined) fail("--json is not for --before");
   const cases = CASES.filter(({ name }) =>
     only.length === 0 || only.includes(name) || only.includes(groupOf(name))
   );
@@ -222,17 +228,22 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
     console.log(`other programs are at work here (load ${load.toFixed(1)}): times will vary`);
   }
   const installed = new Set<string>();
-  console.log(`ferry ${VERSION}, Deno ${Deno.version.deno}, ${Deno.build.target}`);
+  const ferry = `ferry ${VERSION}, Deno ${Deno.version.deno}, ${Deno.build.target}`;
+  const versions = new Map([["ferry", ferry]]);
+  console.log(ferry);
   for (const [name, command] of before === undefined ? PEERS : []) {
     const version = await versionOf(...command);
-    if (version !== undefined) installed.add(name);
+    if (version !== undefined) {
+      installed.add(name);
+      versions.set(name, version.replace(/ ?[(,].*/, ""));
+    }
     console.log(`${name.padEnd(6)} ${version ?? "not installed, left out"}`);
   }
   const dir = Deno.makeTempDirSync({
     prefix: "ferry-bench-",
     ...(typeof options.dir === "string" ? { dir: options.dir } : {}),
   });
-  const bench: Bench = { rounds, size, files, sparse, dir, installed, signal };
+  const bench: Bench = { rounds, size, files, sparse, dir, installed, signal, timings: [] };
   try {
     if (before !== undefined) {
       await compareWith(before, bench, only);
@@ -241,14 +252,31 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<numbe
     for (const { name, title, run } of cases) {
       signal.throwIfAborted();
       const started = performance.now();
+      bench.timings = [];
       const result = await run(bench);
       const seconds = ((performance.now() - started) / 1000).toFixed(0);
       console.log(`\n${name}: ${title(bench)} (measured in ${seconds} s)\n${result.trimEnd()}`);
+      if (json === undefined) continue;
+      record(json, name, {
+        title: title(bench),
+        command: commandFor(name, argv),
+        date: new Date().toISOString().slice(0, 10),
+        machine: machine(),
+        programs: [...versions].filter(([name]) => result.includes(name)).map(([, text]) => text),
+        table: result,
+        medians: mediansOf(bench.timings),
+      });
     }
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
   return 0;
+}
+
+/** The command that measures one case with the same options. */
+function commandFor(name: string, argv: readonly string[]): string {
+  const options = argv.join(" ").replaceAll(/ ?--(only|json|dir)[ =]\S+/g, "").trim();
+  return `deno task bench:peers --only ${name} ${options}`.trim();
 }
 
 /** The name by which all cases of HTTP are chosen; of any other case its own. */

@@ -21,6 +21,8 @@ export interface Bench {
   dir: string;
   /** The programs to compare with that are installed. */
   installed: ReadonlySet<string>;
+  /** What {@linkcode interleave} has timed so far in the present case. */
+  timings: Timing[];
   /** Aborted when the user interrupts the benchmark. */
   signal: AbortSignal;
 }
@@ -70,7 +72,7 @@ export interface Timing {
  */
 export async function interleave(
   contestants: readonly Contestant[],
-  { rounds, size, dir, signal }: Bench,
+  { rounds, size, dir, signal, timings: all }: Bench,
 ): Promise<Timing[]> {
   const timings = contestants.map(({ name }): Timing => ({ name, seconds: [] }));
   for (let round = 0; round < rounds; round++) {
@@ -91,6 +93,7 @@ export async function interleave(
     }
   }
   status("");
+  all.push(...timings);
   return timings;
 }
 
