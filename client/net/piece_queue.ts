@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Span } from "../../lib/delta/spans.ts";
+import { sizeOf, type Span } from "../../lib/delta/spans.ts";
 
 /** The smallest and the largest piece, in bytes. */
 const PIECE_BYTES = { smallest: 1024 * 1024, largest: 8 * 1024 * 1024 };
@@ -22,7 +22,7 @@ export class PieceQueue {
   /** @param gaps what has to be moved, in ascending order */
   constructor(gaps: readonly Span[]) {
     this.#gaps = [...gaps];
-    this.#left = gaps.reduce((sum, { from, to }) => sum + to - from, 0);
+    this.#left = sizeOf(gaps);
   }
 
   /** How many bytes were not handed out yet. */

@@ -6,7 +6,7 @@
 
 import type { Clock, Timer } from "../../lib/core/clock.ts";
 import { FerryError, mayPass, toFerryError } from "../../lib/core/errors.ts";
-import type { Span } from "../../lib/delta/spans.ts";
+import { sizeOf, type Span } from "../../lib/delta/spans.ts";
 import type { OnBytes } from "../../lib/transfer/receive.ts";
 import type { Connection } from "./connection.ts";
 import { PieceQueue } from "./piece_queue.ts";
@@ -296,7 +296,7 @@ class Streams implements AsyncDisposable {
   #holdsUp(lane: Lane, others: readonly Lane[], now: number): boolean {
     const idle = others.filter(({ pieces }) => pieces.size === 0);
     if (idle.length === 0) return false;
-    const size = [...lane.pieces].reduce((sum, { from, to }) => sum + to - from, 0);
+    const size = sizeOf([...lane.pieces]);
     const left = size - (lane.bytes - lane.arrived);
     const time = ({ bytes, opened }: Lane, count: number) => count * (now - opened) / bytes;
     const again = Math.min(...idle.map((other) => time(other, size)));

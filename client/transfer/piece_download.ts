@@ -7,7 +7,7 @@
 
 import { hexOf, sameChecksum } from "../../lib/core/checksum.ts";
 import { FerryError } from "../../lib/core/errors.ts";
-import type { Span } from "../../lib/delta/spans.ts";
+import { sizeOf, type Span } from "../../lib/delta/spans.ts";
 import { Assembly } from "../../lib/transfer/assembly.ts";
 import type { OnBytes } from "../../lib/transfer/receive.ts";
 import type { Connection } from "../net/connection.ts";
@@ -58,7 +58,7 @@ export async function receivePieces(
   const { target, digest } = await part.inPieces(whole, algorithm);
   await using assembly = await Assembly.open(connection.runtime, { target, size, digest });
   const { gaps } = assembly;
-  const missing = gaps.reduce((sum, { from, to }) => sum + to - from, 0);
+  const missing = sizeOf(gaps);
   const offset = size - missing;
   const report = reporting({ offset, total: size });
   const mover = (connection: Connection) => pieceMover(connection, { filename, version }, assembly);

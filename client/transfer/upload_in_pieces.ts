@@ -7,7 +7,7 @@
 
 import type { Checksum } from "../../lib/core/checksum.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
-import { type Span, union } from "../../lib/delta/spans.ts";
+import { gapsOf, sizeOf, type Span, union } from "../../lib/delta/spans.ts";
 import { createDigest } from "../../lib/digest/chunk_digest.ts";
 import type { Digest } from "../../lib/digest/digest.ts";
 import { FollowingDigest } from "../../lib/digest/following_digest.ts";
@@ -69,7 +69,7 @@ export async function uploadInPieces(
     there.push(piece);
   }
   there = union(there);
-  const gaps = gapsIn(there, size);
+  const gaps = gapsOf(there, size);
   const missing = sizeOf(gaps);
   const resumedFrom = size - missing;
   const resumed = resumedFrom > 0 ? { resumedFrom } : {};
@@ -125,15 +125,4 @@ function readAt(reader: Reader) {
     reader.seek(offset);
     return await reader.read(into);
   };
-}
-
-/** What spans in ascending order leave out of a file. */
-function gapsIn(spans: readonly Span[], size: number): Span[] {
-  const ends = [0, ...spans.map(({ to }) => to)];
-  const starts = [...spans.map(({ from }) => from), size];
-  return ends.map((from, i) => ({ from, to: starts[i]! })).filter(({ from, to }) => from < to);
-}
-
-function sizeOf(spans: readonly Span[]): number {
-  return spans.reduce((sum, { from, to }) => sum + to - from, 0);
 }

@@ -27,7 +27,7 @@ import type { RandomAccess } from "./random_access.ts";
 import { RangeCollector, type Ranges } from "./ranges.ts";
 import { MAX_ENTRIES, SearchTable } from "./search_table.ts";
 import { BufferedReply, type FetchSignature, type SignatureReply } from "./signature.ts";
-import { intersection, type Span, union } from "./spans.ts";
+import { intersection, sizeOf, type Span, union } from "./spans.ts";
 import { createStrongHash, type StrongHash } from "./strong_hash.ts";
 
 /** Options of {@linkcode planPut}. */
@@ -279,7 +279,7 @@ class Planner {
         ? wholePlaces(there, here, most, block)
         : [firstPlaces(there, here, coarser)];
       for (const places of all) {
-        const size = places.remote.reduce((sum, { from, to }) => sum + to - from, 0);
+        const size = sizeOf(places.remote);
         if (bytes + size > most) {
           await this.#searchPlaces(block, remote, local);
           [remote, local, bytes] = [[], [], 0];

@@ -38,6 +38,19 @@ export function intersection(some: readonly Span[], others: readonly Span[]): Sp
   return both;
 }
 
+/** What spans leave out of a file of `size` bytes, in ascending order. */
+export function gapsOf(spans: readonly Span[], size: number): Span[] {
+  const covered = union(spans);
+  const ends = [0, ...covered.map(({ to }) => to)];
+  const starts = [...covered.map(({ from }) => from), size];
+  return ends.map((from, i) => ({ from, to: starts[i]! })).filter(({ from, to }) => from < to);
+}
+
+/** How many bytes spans have that do not overlap. */
+export function sizeOf(spans: readonly Span[]): number {
+  return spans.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
 /** A part of a span: as much as is within the other one. */
 export function clip({ from, to }: Span, within: Span): Span {
   const start = Math.min(Math.max(from, within.from), within.to);

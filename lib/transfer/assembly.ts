@@ -8,7 +8,7 @@
 import type { IncomingContent } from "../core/bytes.ts";
 import { hexOf } from "../core/checksum.ts";
 import { FerryError } from "../core/errors.ts";
-import { type Span, union } from "../delta/spans.ts";
+import { gapsOf, type Span, union } from "../delta/spans.ts";
 import { FollowingDigest } from "../digest/following_digest.ts";
 import type { PrefixDigest } from "../digest/prefix_digest.ts";
 import { checksumOfSource } from "../digest/source_digest.ts";
@@ -83,14 +83,7 @@ export class Assembly implements AsyncDisposable {
 
   /** What is missing, in ascending order. */
   get gaps(): Span[] {
-    const gaps: Span[] = [];
-    let end = this.#prefix;
-    for (const { from, to } of this.#pieces) {
-      if (from > end) gaps.push({ from: end, to: from });
-      end = Math.max(end, to);
-    }
-    const { size } = this.#options;
-    return end < size ? [...gaps, { from: end, to: size }] : gaps;
+    return gapsOf([{ from: 0, to: this.#prefix }, ...this.#pieces], this.#options.size);
   }
 
   /**

@@ -157,7 +157,9 @@ async function pour(
   };
   const expected = byThread ? Number(body.size) : 0;
   using pipeline = new ChunkPipeline(runtime, {
-    ...{ most: CHUNK_BYTES, digest, expected },
+    most: CHUNK_BYTES,
+    digest,
+    expected,
     announced: true,
   });
   let writing: Promise<void> | undefined;

@@ -9,7 +9,7 @@ import { encodeHex } from "@std/encoding/hex";
 import type { IncomingContent } from "../../lib/core/bytes.ts";
 import { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
-import type { Span } from "../../lib/delta/spans.ts";
+import { sizeOf, type Span } from "../../lib/delta/spans.ts";
 import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
 import type { StoredPiece } from "../../lib/files/stored_pieces.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
@@ -52,7 +52,7 @@ export class AssembledUpload implements ReservedUpload {
     this.#write = write;
     this.#assembly = assembly;
     this.pieces = [...assembly.pieces];
-    const missing = assembly.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
+    const missing = sizeOf(assembly.gaps);
     this.resumedFrom = identity.size! - missing;
     uploads.add(this);
   }

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { clip, intersection, type Span, union } from "../../../lib/delta/spans.ts";
+import { clip, gapsOf, intersection, sizeOf, type Span, union } from "../../../lib/delta/spans.ts";
 import fc from "../../support/properties.ts";
 
 const SIZE = 60;
@@ -27,6 +27,19 @@ Deno.test("union() covers what any span covers, intersection() what both lists d
     const expected = [...covered(one)].map((byte, i) => byte === covered(other)[i] ? byte : "-");
     assertEquals(covered(both), expected.join(""));
     assertEquals([one, both].every(inOrder), true);
+  }));
+});
+
+Deno.test("gapsOf() gives what no span covers, and sizeOf() how much that is", () => {
+  fc.assert(fc.property(spans, (some) => {
+    const gaps = gapsOf(some, SIZE);
+    assertEquals(inOrder(gaps), true);
+    const there = covered(some);
+    assertEquals(
+      [...covered(gaps)].map((byte) => byte === "-"),
+      [...there].map((byte) => byte !== "-"),
+    );
+    assertEquals(sizeOf(gaps), [...there].filter((byte) => byte === "-").length);
   }));
 });
 
