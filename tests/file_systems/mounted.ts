@@ -101,11 +101,25 @@ function serve([command, ...args]: Command): Server {
   return server;
 }
 
+/**
+ * Tells whether a file system answers at a path, by the device number of the directory that its
+ * mount point is in. One that is mounted before it is connected to its servers, such as GlusterFS,
+ * does not answer at first.
+ */
+function isMounted(path: string, above: number): boolean {
+  try {
+    return deviceOf(path) !== above;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotConnected) return false;
+    throw error;
+  }
+}
+
 /** Waits until a program has mounted its file system at a path. */
 async function untilMounted(server: Server, path: string): Promise<void> {
   const above = deviceOf(path.slice(0, path.lastIndexOf("/")));
   const deadline = performance.now() + DEADLINE_MS;
-  while (deviceOf(path) === above) {
+  while (!isMounted(path, above)) {
     const { command, running, said } = server;
     if (!running) throw new NotHere(`${command}: ${reasonIn(await said)}`);
     if (performance.now() > deadline) throw new NotHere(`${command}: it was not mounted in time`);
