@@ -12,7 +12,7 @@ import { parsePin } from "../../lib/security/certificate_pin.ts";
 import { parseToken, type Token } from "../../lib/security/token.ts";
 import { DEFAULT_LEVEL, MAX_LEVEL } from "../../lib/wire/pieces.ts";
 import { Client } from "./client.ts";
-import { Connection } from "../net/connection.ts";
+import { Connection, type OpenOptions } from "../net/connection.ts";
 import { RateLimit } from "../net/rate_limit.ts";
 import { type Retry, retrying } from "../net/retry.ts";
 import { TlsClient } from "../net/tls.ts";
@@ -100,11 +100,15 @@ export async function connect(server: string, options: ConnectOptions = {}): Pro
   return await connectWithin(limit, server, { ...options, runtime });
 }
 
-/** Connects as {@linkcode connect} does, within a limit that several clients may share. */
+/**
+ * Connects as {@linkcode connect} does, within a limit that several clients may share.
+ *
+ * @param options also `mayBeNobody`, as of `GreetOptions`
+ */
 export async function connectWithin(
   limit: RateLimit | undefined,
   server: string,
-  options: Omit<ConnectOptions, "limitRate">,
+  options: Omit<ConnectOptions, "limitRate"> & Pick<OpenOptions, "mayBeNobody">,
 ): Promise<Client> {
   const address = parseServerAddress(server);
   const { connectTimeout = 8000, timeout = 60_000, retries = 5, onRetry, signal } = options;
@@ -130,6 +134,7 @@ export async function connectWithin(
       tls,
       token,
       level,
+      mayBeNobody: options.mayBeNobody,
       signal,
       runtime,
     });

@@ -9,6 +9,7 @@ import type { Client } from "../api/client.ts";
 import { type ConnectOptions, connectWithin } from "../api/connect.ts";
 import type { RateLimit } from "../net/rate_limit.ts";
 import { Credentials } from "./credentials.ts";
+import type { ConnectOverrides } from "./command.ts";
 import type { CommonValues } from "./options.ts";
 
 /** What {@linkcode Clients} connect with. */
@@ -39,11 +40,11 @@ export class Clients implements AsyncDisposable {
   }
 
   /** The connected client of a job. `overrides` apply only to the first call for a job. */
-  of(job: number, overrides: Pick<ConnectOptions, "timeout">): Promise<Client> {
+  of(job: number, overrides: ConnectOverrides): Promise<Client> {
     return this.#connecting[job] ??= this.#connect(overrides);
   }
 
-  async #connect(overrides: Pick<ConnectOptions, "timeout">): Promise<Client> {
+  async #connect(overrides: ConnectOverrides): Promise<Client> {
     const { common, env, limit, onRetry, retries, signal } = this.#options;
     const { server, timeout, "connect-timeout": connectTimeout, compress } = common;
     const options = { timeout, connectTimeout, retries, onRetry, signal, compress, ...overrides };

@@ -9,6 +9,12 @@ import type { Client } from "../api/client.ts";
 import type { ConnectOptions } from "../api/connect.ts";
 import type { Output } from "./output.ts";
 
+/** How a command connects, where that differs from what the command line says. */
+export interface ConnectOverrides extends Pick<ConnectOptions, "timeout"> {
+  /** Whether the command can do without a token where the server requires one. Default: false. */
+  mayBeNobody?: boolean | undefined;
+}
+
 /** What a running command works with. */
 export interface Context {
   /**
@@ -17,7 +23,7 @@ export interface Context {
    * @param job each of several concurrent jobs has a client of its own. Default: 0.
    * @param options options that override those of the command line
    */
-  connected(job?: number, options?: Pick<ConnectOptions, "timeout">): Promise<Client>;
+  connected(job?: number, options?: ConnectOverrides): Promise<Client>;
   /** Where results, notices and errors go. */
   output: Output;
   /** Aborted when the user interrupts the program. */

@@ -7,6 +7,7 @@
 import { formatAddress } from "../../lib/core/address.ts";
 import type { Destination } from "../echo/carrier.ts";
 import type { EchoReply, ProbeResult } from "../echo/echo.ts";
+import type { RoundTrips } from "../echo/statistics.ts";
 import type { JsonEvent } from "./output.ts";
 
 /** The line of a reply to a probe. */
@@ -57,11 +58,24 @@ export function summaryText({ protocol, address }: Destination, result: ProbeRes
     `--- ${formatAddress(address)} ${protocol} echo statistics ---`,
     `${counts.join(", ")} in ${seconds.toFixed(3)} s`,
   ];
-  if (rtt) {
-    const times = [rtt.min, rtt.avg, rtt.max, rtt.stddev].map((ms) => ms.toFixed(3)).join("/");
-    lines.push(`rtt min/avg/max/stddev = ${times} ms`);
-  }
+  if (rtt) lines.push(roundTripsLine(rtt));
   return lines.join("\n");
+}
+
+/** The line about the round trips of many probes. */
+export function roundTripsLine({ min, avg, max, stddev }: RoundTrips): string {
+  const times = [min, avg, max, stddev].map((ms) => ms.toFixed(3)).join("/");
+  return `rtt min/avg/max/stddev = ${times} ms`;
+}
+
+/** The same as keys of an event; null where there was no reply. */
+export function roundTripKeys(rtt: RoundTrips | null): JsonEvent {
+  return {
+    min_ms: rtt && roundMilliseconds(rtt.min),
+    avg_ms: rtt && roundMilliseconds(rtt.avg),
+    max_ms: rtt && roundMilliseconds(rtt.max),
+    stddev_ms: rtt && roundMilliseconds(rtt.stddev),
+  };
 }
 
 /** The event at the end of many probes. */
@@ -79,10 +93,7 @@ export function summaryEvent({ protocol, address }: Destination, result: ProbeRe
     out_of_order: result.outOfOrder,
     late,
     damaged,
-    min_ms: rtt && roundMilliseconds(rtt.min),
-    avg_ms: rtt && roundMilliseconds(rtt.avg),
-    max_ms: rtt && roundMilliseconds(rtt.max),
-    stddev_ms: rtt && roundMilliseconds(rtt.stddev),
+    ...roundTripKeys(rtt),
     seconds: roundMilliseconds(seconds),
   };
 }

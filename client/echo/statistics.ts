@@ -20,6 +20,14 @@ export interface Reply {
   outOfOrder: boolean;
 }
 
+/** The round-trip times of several probes, in milliseconds. */
+export interface RoundTrips {
+  min: number;
+  avg: number;
+  max: number;
+  stddev: number;
+}
+
 /** The statistics of all probes. Times are in milliseconds. */
 export interface EchoSummary {
   /** Probes, including those that could not be sent. */
@@ -37,7 +45,7 @@ export interface EchoSummary {
   /** Replies with wrong content. */
   damaged: number;
   /** The round-trip times of the received replies; null where there was none. */
-  rtt: { min: number; avg: number; max: number; stddev: number } | null;
+  rtt: RoundTrips | null;
 }
 
 // The states of a probe.

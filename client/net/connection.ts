@@ -128,7 +128,7 @@ export class Connection {
    */
   static async over(
     stream: ByteStream,
-    { deadline, timeout, limit, token, level, signal, runtime = createRuntime() }:
+    { deadline, timeout, limit, token, level, mayBeNobody, signal, runtime = createRuntime() }:
       & GreetOptions
       & Pick<OpenOptions, "limit" | "signal" | "runtime">
       & { deadline: number },
@@ -142,7 +142,7 @@ export class Connection {
     });
     try {
       using _abort = closeOnAbort(wire, signal);
-      const hello = await greet(wire, { token, timeout, level });
+      const hello = await greet(wire, { token, timeout, level, mayBeNobody });
       greeted = true;
       return new Connection(wire, hello);
     } catch (error) {

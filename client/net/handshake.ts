@@ -24,6 +24,11 @@ export interface GreetOptions {
   token?: Token | undefined;
   /** The level at which both sides compress, if the server does so. Default: they do not. */
   level?: number | undefined;
+  /**
+   * Whether a client without a token goes on where the server requires one, for the requests that it answers to anybody.
+   * Default: false.
+   */
+  mayBeNobody?: boolean | undefined;
 }
 
 /**
@@ -35,7 +40,7 @@ export interface GreetOptions {
  */
 export async function greet(
   wire: Wire,
-  { token, timeout, level }: GreetOptions,
+  { token, timeout, level, mayBeNobody = false }: GreetOptions,
 ): Promise<HelloReply> {
   const scram = token && new ScramClient({ username: token.id, secret: token.secret });
   wire.headerChecksums = "sent";
@@ -63,7 +68,7 @@ export async function greet(
     );
   }
   if (!scram) {
-    if (hello.scopes.length > 0) return hello;
+    if (hello.scopes.length > 0 || mayBeNobody) return hello;
     throw new FerryError("auth_required", "the server wants a token");
   }
   if (hello.auth !== MECHANISM) {

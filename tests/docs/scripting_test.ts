@@ -142,6 +142,10 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   const { id } = events.at(-1)!;
   await run("share", "--revoke", String(id));
   await run("ping");
+  Deno.renameSync(pair.root, `${pair.root}.gone`);
+  await run("ping", "--count", "1");
+  Deno.renameSync(`${pair.root}.gone`, pair.root);
+  await run("ping", "--count", "1");
   {
     using peer = await pair.connect();
     const put = { op: "put", filename: "cut.bin", md5: null, total_size: 9 * 1024 ** 2 };

@@ -4,33 +4,37 @@
  * @module
  */
 
-import { FerryError, printable } from "../../../lib/core/errors.ts";
 import { command } from "../command.ts";
 import { COMMON_WITHOUT_RETRIES } from "../options.ts";
-import { secondsSince } from "../output.ts";
 
 /** The command. */
 export const ping = command({
   name: "ferry ping",
   op: "ping",
-  usage: "",
+  usage: "[--count N]",
   summary: "See whether the server answers and can serve, and how fast",
+  details:
+    `No token is needed. With one, the login is tried, too. With --count or --interval it asks again
+and again, prints a line for each answer, and at the end or at Ctrl-C how many came and how long they
+took.
+
+The exit status is 0 if the server has answered and can serve, 1 if it answers and cannot serve, 3 if
+it does not accept the token or is not trusted, and 6 if it never answered.`,
   arguments: { min: 0, max: 0 },
-  options: COMMON_WITHOUT_RETRIES,
-  async run(context) {
-    const { output } = context;
-    const client = await context.connected();
-    const started = performance.now();
-    const { problem, shortcomings } = await client.ping(context);
-    const seconds = secondsSince(started);
-    if (problem !== undefined) {
-      throw new FerryError("io", `The server answers, but cannot serve: ${problem}`);
-    }
-    const { agent } = client.hello;
-    output.done("ping", { seconds, server: agent, shortcomings });
-    output.line(`${printable(agent)} answered in ${(seconds * 1000).toFixed(2)} ms`);
-    for (const shortcoming of shortcomings) {
-      output.notice(`${printable(shortcoming)} (on the server)`);
-    }
+  options: {
+    count: { kind: "count", short: "c", value: "N", help: "ask so many times; 0: until Ctrl-C" },
+    interval: {
+      kind: "time",
+      short: "i",
+      value: "TIME",
+      help: "from one question to the next (default: 1s)",
+    },
+    ...COMMON_WITHOUT_RETRIES,
+  },
+  async run(context, { server, count, interval }) {
+    const { PingCheck } = await import("../ping_check.ts");
+    const check = new PingCheck(context, server);
+    if (count === undefined && interval === undefined) return await check.once();
+    return await check.repeatedly({ count, interval });
   },
 });
