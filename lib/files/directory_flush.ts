@@ -26,6 +26,21 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
+ * Like {@linkcode syncDirectory}, and blocks until it is done: for a directory of the program itself, at its start.
+ *
+ * @throws what the runtime throws
+ */
+export function syncDirectoryNow(path: string): void {
+  if (!PLATFORM.flushesDirectories) return;
+  try {
+    using directory = Deno.openSync(path, { read: true });
+    directory.syncSync();
+  } catch (error) {
+    if (!isUnsupported(error)) throw error;
+  }
+}
+
+/**
  * Like {@linkcode syncDirectory}, for a directory that may be written but not read, so that it cannot be opened to be
  * flushed. Flushes a new file in it instead: file systems with a journal write all earlier changes along with that.
  */

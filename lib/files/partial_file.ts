@@ -16,6 +16,7 @@ import {
 import type { Checksum } from "../core/checksum.ts";
 import { fileError } from "../core/errors.ts";
 import { basename, dirname } from "../core/paths.ts";
+import { syncDirectoryNow } from "./directory_flush.ts";
 import { type StagedFile } from "./staged_file.ts";
 import { openExactly } from "./open_exactly.ts";
 import { hasOtherNames, isTaken } from "./path_lookup.ts";
@@ -122,19 +123,28 @@ export function writeRecord(
  * leave a file `*.new`.
  *
  * @param path leads to the directory whatever others do
+ * @param options.durable whether a loss of power leaves either the old content or the new one, and the new one after
+ * this has returned. Default: false, it may leave an empty file
  * @throws what the runtime throws
  */
-export function replaceExactly(path: string, bytes: Uint8Array): void {
-  Deno.renameSync(writeExactly(dirname(path), bytes), path);
+export function replaceExactly(
+  path: string,
+  bytes: Uint8Array,
+  { durable = false }: { durable?: boolean } = {},
+): void {
+  const directory = dirname(path);
+  Deno.renameSync(writeExactly(directory, bytes, durable), path);
+  if (durable) syncDirectoryNow(directory);
 }
 
 /** Writes a new file into a directory and returns its path. */
-function writeExactly(directory: string, bytes: Uint8Array): string {
+function writeExactly(directory: string, bytes: Uint8Array, durable: boolean): string {
   // Deno resolves the path of a file that it opens, but not the directory of a temporary file that it creates.
   const path = Deno.makeTempFileSync({ dir: directory, suffix: ".new" });
   try {
     using file = openExactly(path, { write: true });
     for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+    if (durable) file.syncSync();
     return path;
   } catch (error) {
     Deno.removeSync(path);

@@ -13,11 +13,17 @@ import { tryFileSystem } from "./file_system_trial.ts";
 import { RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
 import type { Root } from "./root.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
-import { movePart } from "../../../lib/files/partial_file.ts";
+import { movePart, readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
 import { renameWithoutReplacing } from "../../../lib/files/renaming.ts";
 import { isTreeName } from "./area_trees.ts";
 import { openExactly } from "../../../lib/files/open_exactly.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
+import {
+  assertKnownFormat,
+  MAX_VERSION_BYTES,
+  OWN_VERSION,
+  VERSION_FILE,
+} from "../state_version.ts";
 
 /** How often a lock that another process holds is tried again, and after which pauses. */
 const LOCK_TRIES = 10;
@@ -99,7 +105,8 @@ export class StateDirectory implements Disposable {
    * name leads into it.
    *
    * @returns the state directory; or, if nothing can be written, the error for clients that want to write
-   * @throws {FerryError} `busy` if another process owns it, `not_a_file` if it is not a directory
+   * @throws {FerryError} `busy` if another process owns it, `not_a_file` if it is not a directory, `bad_version` if a
+   * newer version of ferry wrote it in another format
    */
   static open(root: Root, options: LeaseOptions = {}): StateDirectory | FerryError {
     try {
@@ -136,6 +143,8 @@ export class StateDirectory implements Disposable {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_PAUSE_MS);
     }
     using _turn = together ? waitForTurn(directory) : undefined;
+    claimVersion(directory);
+    if (!together) removeLeftovers(directory);
     const fileSystem = tryFileSystem(directory);
     const leases = held.use(makeDirectory(directory, "leases"));
     const shared = !fileSystem.honestWrites;
@@ -221,6 +230,28 @@ export class StateDirectory implements Disposable {
   /** Releases it for other processes. */
   [Symbol.dispose](): void {
     this.#taken.held[Symbol.dispose]();
+  }
+}
+
+/**
+ * Checks that this version of ferry can work with what is in the directory, and then makes that known to other versions.
+ * A loss of power leaves either the version that was there or this one.
+ *
+ * @throws {FerryError} `bad_version`
+ */
+function claimVersion(directory: Directory): void {
+  const path = directory.at(VERSION_FILE);
+  const info = infoAt(path);
+  const text = info?.isFile ? readExactly(path, MAX_VERSION_BYTES) : "";
+  if (text === OWN_VERSION) return;
+  if (info) assertKnownFormat(text, RESERVED_DIRECTORY);
+  replaceExactly(path, new TextEncoder().encode(OWN_VERSION), { durable: true });
+}
+
+/** Removes the files that processes were killed at writing before they got their names. */
+function removeLeftovers(directory: Directory): void {
+  for (const { name, isFile } of [...Deno.readDirSync(directory.path)]) {
+    if (isFile && /\.(new|lock)$/.test(name)) Deno.removeSync(directory.at(name));
   }
 }
 

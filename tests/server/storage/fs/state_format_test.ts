@@ -4,11 +4,14 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { FerryError } from "../../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
+import { VERSION } from "../../../../lib/core/version.ts";
+import { isTaken } from "../../../../lib/files/path_lookup.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { md5 } from "../../../support/bytes.ts";
-import { filesBelow, PROJECT, TempDir } from "../../../support/programs.ts";
+import { ferryd, filesBelow, PROJECT, TempDir } from "../../../support/programs.ts";
 import { partials, resume } from "../../../support/stored_files.ts";
 
 /** The file whose upload was interrupted, of an owner `token:1`; its first 128,000 bytes arrived. */
@@ -72,6 +75,61 @@ for (const [when, record] of Object.entries(RECORDS)) {
     assertEquals(md5(Deno.readFileSync(dir.join("d/large"))), md5(BYTES));
   });
 }
+
+/** What is in the file of the version of a state directory. */
+function versionIn(root: string): unknown {
+  return JSON.parse(Deno.readTextFileSync(`${root}/.ferry/version`));
+}
+
+Deno.test("FsStorage writes its version into a state directory of an older version", async () => {
+  await using dir = new TempDir();
+  leave(dir.path, RECORDS["before the system was started"]!);
+  const temporary = dir.write(".ferry/0123.new", "what a process was killed at writing");
+  const open = async () => {
+    await using storage = FsStorage.open(dir.path, { durability: "none" });
+    assertEquals((await partials(storage, OWNER)).length, 1);
+  };
+  await open();
+  assertEquals(versionIn(dir.path), { format: 1, ferry: VERSION });
+  assert(!isTaken(temporary), "a temporary file was left");
+  dir.write(".ferry/version", '{"format":1,"ferry":"0.0.9"}');
+  await open();
+  assertEquals(versionIn(dir.path), { format: 1, ferry: VERSION });
+});
+
+const NEWER = '{"format":2,"ferry":"9.8.7"}';
+
+/** Versions with which nothing is served, and what is said about them. */
+const REFUSED: Readonly<Record<string, RegExp>> = {
+  [NEWER]:
+    /: ferry 9\.8\.7 wrote .* knows formats up to 1: start ferry 9\.8\.7 or a newer version$/,
+  '{"format":2}': /: \.ferry\/version does not say which version .*: restore it, or remove it if/,
+  '{"format":"1","ferry":"0.1.0"}': /does not say/,
+  "": /does not say/,
+};
+
+for (const [text, message] of Object.entries(REFUSED)) {
+  Deno.test(`FsStorage refuses a state directory with the version ${text || '""'}`, async () => {
+    await using dir = new TempDir();
+    leave(dir.path, RECORDS["before the system was started"]!);
+    dir.write(".ferry/version", text);
+    const before = filesBelow(dir.path);
+    const error = assertThrows(() => FsStorage.open(dir.path), FerryError);
+    assertEquals(error.code, "bad_version");
+    assertMatch(error.message, message);
+    assertEquals(filesBelow(dir.path), before);
+    assertEquals(Deno.readTextFileSync(dir.join(".ferry/version")), text);
+  });
+}
+
+Deno.test("ferryd says which version of ferry can serve a newer state directory", async () => {
+  await using dir = new TempDir();
+  leave(dir.path, RECORDS["before the system was started"]!);
+  dir.write(".ferry/version", NEWER);
+  const { code, stderr } = await ferryd(["--root", dir.path, "--listen", "127.0.0.1:0"]);
+  assertEquals(code, 8);
+  assertMatch(stderr, /^ferryd: .*start ferry 9\.8\.7 or a newer version\n$/);
+});
 
 Deno.test("FsStorage leaves records that an earlier version can read", async () => {
   await using dir = new TempDir();
