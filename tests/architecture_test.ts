@@ -93,6 +93,8 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "page": "page/door page/state page/text page/upload page/view",
 
   "packaging": "lib/cli lib/core lib/files",
+  "packaging/man":
+    "lib/cli lib/core lib/files client/cli client/cli/commands packaging server/cli server/cli/commands",
 };
 
 /** Folders that neither read nor write anything by themselves: what they work on is handed to them. */

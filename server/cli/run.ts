@@ -13,8 +13,8 @@ import { FerryError, quote } from "../../lib/core/errors.ts";
 import { VERSION } from "../../lib/core/version.ts";
 import type { Command, Voice } from "./command.ts";
 
-/** The variable `FERRYD_ROOT` sets `--root`, and so on. */
-const PREFIX = "FERRYD";
+/** The prefix of environment variables: `FERRYD_ROOT` sets `--root`, and so on. */
+export const PREFIX = "FERRYD";
 
 const VOICE: Voice = {
   print: (line) => print(`${line}\n`),
