@@ -10,7 +10,7 @@
  * @module
  */
 
-import { compareNames } from "../../../lib/core/name_order.ts";
+import { compareInTree, compareNames } from "../../../lib/core/name_order.ts";
 
 /** How many keys are held back at most. */
 const MOST_HELD = 2000;
@@ -33,22 +33,6 @@ export interface TreeOrderOptions {
   base?: number | undefined;
   /** How many keys are held back at most. Default: 2000. */
   mostHeld?: number | undefined;
-}
-
-/**
- * Compares two keys by the order of a tree: negative if the first one comes first, 0 if they are equal. It is the order
- * of the UTF-8 bytes, but with `/` before every other character.
- */
-export function compareInTree(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let at = 0; at < length; at++) {
-    const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
-    if (x === y) continue;
-    if (x === SLASH) return -1;
-    if (y === SLASH) return 1;
-    return compareNames(a.slice(at), b.slice(at));
-  }
-  return a.length - b.length;
 }
 
 /**

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { compareNames, sortNames } from "../../../lib/core/name_order.ts";
+import { compareInTree, compareNames, sortNames } from "../../../lib/core/name_order.ts";
 import { utf8 } from "../../support/bytes.ts";
 import fc from "../../support/properties.ts";
+import { compareByParts } from "../../support/stored_files.ts";
 
 /** The order of bytes, as it is meant. */
 function byBytes(a: string, b: string): number {
@@ -32,4 +33,16 @@ Deno.test("compareNames() and sortNames() order by UTF-8 bytes", () => {
 
 Deno.test("sortNames() puts what is above U+FFFF last", () => {
   assertEquals(sortNames(["😀", "\uff5e", "中", "a"]), ["a", "中", "\uff5e", "😀"]);
+});
+
+/** Paths whose parts have characters on both sides of the slash. */
+const paths = fc.array(
+  fc.string({ unit: fc.constantFrom("a", "-", ".", "0", "é", "😀"), minLength: 1, maxLength: 3 }),
+  { minLength: 1, maxLength: 4 },
+).map((parts) => parts.join("/"));
+
+Deno.test("compareInTree() is the order of components", () => {
+  fc.assert(fc.property(paths, paths, (a, b) => {
+    assertEquals(Math.sign(compareInTree(a, b)), Math.sign(compareByParts(a, b)));
+  }));
 });

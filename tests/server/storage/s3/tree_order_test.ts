@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { sortNames } from "../../../../lib/core/name_order.ts";
 import {
-  compareInTree,
   type FlatSource,
   inTreeOrder,
   type TreeOrderOptions,
@@ -76,14 +75,6 @@ Deno.test("inTreeOrder() compares only what follows the common prefix", async ()
         await ordered(below, { base: "d-x/".length, mostHeld }),
         below.sort(compareByParts),
       );
-    }),
-  );
-});
-
-Deno.test("compareInTree() is the order of components", () => {
-  fc.assert(
-    fc.property(key, key, (a, b) => {
-      assertEquals(Math.sign(compareInTree(a, b)), Math.sign(compareByParts(a, b)));
     }),
   );
 });
