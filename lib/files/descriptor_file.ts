@@ -101,9 +101,9 @@ export class DescriptorFile implements ReadableFile, WritableFile {
       }
     }
     const stats = fstatSync(descriptor);
-    const { dev, ino, size, mtime, ctime, mode } = stats;
+    const { dev, ino, size, mtime, ctime, mode, birthtime } = stats;
     const [isFile, isDirectory] = [stats.isFile(), stats.isDirectory()];
-    return { isFile, isDirectory, dev, ino, size, mtime, ctime, mode };
+    return { isFile, isDirectory, dev, ino, size, mtime, ctime, mode, birthtime };
   }
 
   /** See `Deno.FsFile`. */

@@ -27,11 +27,13 @@ const REREAD_BYTES = 8 * 1024 * 1024;
 /** The size of the pieces in which files are read again, in bytes. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** The attributes of a file. */
-export type FileFacts = Pick<
-  Deno.FileInfo,
-  "isFile" | "isDirectory" | "dev" | "ino" | "size" | "mtime" | "ctime" | "mode"
->;
+/** The attributes of a file. The time of its creation is not known everywhere. */
+export type FileFacts =
+  & Pick<
+    Deno.FileInfo,
+    "isFile" | "isDirectory" | "dev" | "ino" | "size" | "mtime" | "ctime" | "mode"
+  >
+  & Partial<Pick<Deno.FileInfo, "birthtime">>;
 
 /** An open file to read from: the part of the `Deno.FsFile` interface that a local file needs. */
 export interface ReadableFile extends Pick<Deno.FsFile, "read" | "readSync" | "close"> {

@@ -5,7 +5,7 @@
  */
 
 import type { ByteSource } from "../../lib/core/bytes.ts";
-import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
+import { type Algorithm, ALGORITHMS, type Checksum } from "../../lib/core/checksum.ts";
 import type { Entry } from "../../lib/core/entry.ts";
 
 /**
@@ -45,8 +45,16 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
   find(algorithm: Algorithm): Promise<Checksum | null>;
 
   /**
+   * A checksum that its bytes should still have, of any algorithm: that of its upload, or the first one that was
+   * remembered since a program has changed the file. In contrast to {@linkcode StoredFile.find} it MAY be from before a
+   * change of its name or of other metadata. Null if none was recorded.
+   */
+  expected(): Promise<Checksum | null>;
+
+  /**
    * Gives the storage the checksum of the file after the whole file was read, so that the storage need not read it
-   * again. The storage MAY use it only where it can detect every change made since the file was opened.
+   * again. The storage MAY use it only where it can detect every change made since the file was opened. What is
+   * {@linkcode StoredFile.expected} MUST stay the same.
    */
   remember(checksum: Checksum): Promise<void>;
 
@@ -71,4 +79,15 @@ export interface StoredFile extends ByteSource, AsyncDisposable {
 
   /** Forgets remembered hashes, which turned out to be wrong. */
   forgetHashes(): Promise<void>;
+}
+
+/** The first checksum that `find` finds; null if there is none. */
+export async function firstFound(
+  find: (algorithm: Algorithm) => Promise<Checksum | null>,
+): Promise<Checksum | null> {
+  for (const algorithm of ALGORITHMS) {
+    const found = await find(algorithm);
+    if (found !== null) return found;
+  }
+  return null;
 }

@@ -240,6 +240,10 @@ class SubtreeFile implements StoredFile {
     return this.#file.find(algorithm);
   }
 
+  expected(): Promise<Checksum | null> {
+    return this.#file.expected();
+  }
+
   remember(checksum: Checksum): Promise<void> {
     return this.#file.remember(checksum);
   }

@@ -16,6 +16,8 @@ import {
 } from "../../../lib/core/checksum.ts";
 import { CacheDatabase } from "./cache_database.ts";
 import { CONTENT_NAMES, ContentNames } from "./content_names.ts";
+import { EXPECTED_CHECKSUMS, ExpectedChecksums } from "./expected_checksums.ts";
+import { sealOfText } from "./row_seal.ts";
 
 /** What has to stay the same for a cached checksum to be valid. */
 export interface FileIdentity {
@@ -28,19 +30,45 @@ export interface FileIdentity {
   readonly passing?: boolean;
   /** The size, the modification time and the change time of the inode. */
   readonly version: string;
+  /** When the inode was created, in milliseconds since 1970. Default: undefined, that is not known. */
+  readonly born?: number | undefined;
 }
 
 /** The file attributes that make up an identity. */
-export type IdentifyingFacts = Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">;
+export type IdentifyingFacts =
+  & Pick<Deno.FileInfo, "dev" | "ino" | "size" | "mtime" | "ctime">
+  & Partial<Pick<Deno.FileInfo, "birthtime">>;
 
 /**
  * The identity of a file. Its precision is that of the runtime's times: a millisecond for the modification time, a
  * second for the inode's change time.
  */
-export function identityOf({ dev, ino, size, mtime, ctime }: IdentifyingFacts): FileIdentity {
+export function identityOf(
+  { dev, ino, size, mtime, ctime, birthtime }: IdentifyingFacts,
+): FileIdentity {
   const key = ino === null ? "" : `${dev}:${ino}`;
+  const born = birthtime?.getTime();
   // The change time is part of it because a program can set the modification time back, but not the change time.
-  return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}` };
+  return { key, version: `${size}:${mtime?.getTime()}:${ctime?.getTime()}`, born };
+}
+
+/** The precision of the change time, in milliseconds. */
+const CHANGE_TIME_MS = 1000;
+
+/**
+ * Whether a file is the one that had another version, and only its change time is another now. Names, permission bits
+ * and hard links change that, too. A new file that got the inode, the size and the modification time of a removed one
+ * was created after the last change of that.
+ */
+function differsInChangeTime({ version, born }: FileIdentity, before: string): boolean {
+  const [now, then] = [version, before].map((text) => /^(\d+:-?\d+):(-?\d+)$/.exec(text));
+  if (!now || !then || born === undefined || now[1] !== then[1]) return false;
+  return born < Number(then[2]) + CHANGE_TIME_MS;
+}
+
+/** Whether the bytes of a file should be those that it had as another version, or as the same. */
+function isSameContent(identity: FileIdentity, before: string): boolean {
+  return before === identity.version || differsInChangeTime(identity, before);
 }
 
 const SCHEMA = `
@@ -56,20 +84,10 @@ const STATEMENTS = {
   remove: "DELETE FROM checksums WHERE key = ?",
 };
 
-/**
- * A checksum of a row, which reveals flipped bits; SQLite does not detect those. It is FNV-1a of 32 bits, twice, from
- * two different offsets.
- */
+/** The seal of a row. */
 function sealOf({ key, version }: FileIdentity, checksum: Checksum): string {
   // The word marks the rule by which a row was recorded: ferry 0.1.0 used another rule, and its rows are not valid.
-  const text = `settled ${key} ${version} ${checksum}`;
-  let [a, b] = [0x811c9dc5, 0x01000193];
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at);
-    a = Math.imul(a ^ unit, 0x01000193);
-    b = Math.imul(b ^ unit, 0x01000193);
-  }
-  return `${(a >>> 0).toString(16)}:${(b >>> 0).toString(16)}`;
+  return sealOfText(`settled ${key} ${version} ${checksum}`);
 }
 
 /** The maximum number of checksums kept that are valid only for a mount. The oldest are dropped. */
@@ -118,6 +136,7 @@ export class ChecksumCache implements Disposable {
   readonly #database: CacheDatabase;
   /** The names of contents, in the same database. */
   readonly names: ContentNames;
+  readonly #expected: ExpectedChecksums;
   /** The checksums that are being computed, by algorithm and identity. */
   readonly #computing = new Map<string, Promise<Checksum>>();
 
@@ -127,6 +146,7 @@ export class ChecksumCache implements Disposable {
   ) {
     this.#database = database;
     this.names = new ContentNames(database);
+    this.#expected = new ExpectedChecksums(database);
     this.#device = device;
     this.#mountOf = mountOf;
   }
@@ -135,8 +155,12 @@ export class ChecksumCache implements Disposable {
   static open(path?: string, options: ChecksumCacheOptions = {}): ChecksumCache {
     return new ChecksumCache(
       CacheDatabase.open(path, {
-        schema: SCHEMA + CONTENT_NAMES.schema,
-        statements: { ...STATEMENTS, ...CONTENT_NAMES.statements },
+        schema: SCHEMA + CONTENT_NAMES.schema + EXPECTED_CHECKSUMS.schema,
+        statements: {
+          ...STATEMENTS,
+          ...CONTENT_NAMES.statements,
+          ...EXPECTED_CHECKSUMS.statements,
+        },
         shared: options.shared,
       }),
       options,
@@ -162,6 +186,7 @@ export class ChecksumCache implements Disposable {
     this.#device = device;
     this.#passing.clear();
     this.#pending.clear();
+    this.#expected.clear();
     this.#computing.clear();
     this.moveTo(path);
   }
@@ -178,6 +203,22 @@ export class ChecksumCache implements Disposable {
     if (row?.version !== identity.version) return null;
     const checksum = String(row.checksum);
     return row.seal === sealOf(identity, checksum) ? checksum : null;
+  }
+
+  /**
+   * The checksum that the bytes of a file should have: that of its upload, or the first one that was recorded since its
+   * size and its modification time are what they are; null if none is known. Its name or its permission bits may have
+   * changed meanwhile.
+   */
+  expected(identity: FileIdentity): Checksum | null {
+    const { key, passing } = identity;
+    const first = key === "" || passing ? undefined : this.#expected.find(key);
+    if (first && isSameContent(identity, first.version)) return first.checksum;
+    for (const algorithm of ALGORITHMS) {
+      const known = this.lookup(identity, algorithm);
+      if (known !== null) return known;
+    }
+    return null;
   }
 
   /**
@@ -206,8 +247,8 @@ export class ChecksumCache implements Disposable {
   }
 
   /**
-   * Records checksums of files. Those that were recorded within a second after others may be lost if the process is
-   * killed.
+   * Records checksums of files. What is {@linkcode ChecksumCache.expected} of a file stays the same. Those that were
+   * recorded within a second after others may be lost if the process is killed.
    */
   record(files: readonly { identity: FileIdentity; checksum: Checksum }[]): void {
     for (const { identity, checksum } of files) {
@@ -216,6 +257,8 @@ export class ChecksumCache implements Disposable {
       const algorithm = algorithmOf(checksum)!;
       if (passing) this.#pass(`${algorithm} ${key}`, { version, checksum });
       else {
+        // What is expected stays so, however often a damaged file is read.
+        if (this.expected(identity) === null) this.#expected.add(key, { version, checksum });
         const row = { key, algorithm, version, checksum, seal: sealOf(identity, checksum) };
         this.#pending.set(`${algorithm} ${key}`, row);
       }
@@ -243,6 +286,14 @@ export class ChecksumCache implements Disposable {
     this.#passing.delete(oldest!);
   }
 
+  /**
+   * Records that the bytes of a file should have a checksum from now on, as after its upload. A look-up does not find
+   * it: a program may have changed the file right afterwards, in a way that its times do not show.
+   */
+  expect({ key, version, passing }: FileIdentity, checksum: Checksum): void {
+    if (key !== "" && !passing && !this.#closed) this.#expected.add(key, { version, checksum });
+  }
+
   /** Forgets a file that was removed. */
   forget({ key, passing }: FileIdentity): void {
     const kept = passing ? this.#passing : this.#pending;
@@ -253,6 +304,7 @@ export class ChecksumCache implements Disposable {
   /** Closes the database. Afterwards nothing is found or recorded. */
   [Symbol.dispose](): void {
     this.names.flush();
+    this.#expected.flush();
     this.#flush();
     this.#closed = true;
     this.#database[Symbol.dispose]();

@@ -41,8 +41,11 @@ const OWN = `${RESERVED_DIRECTORY}/`;
 /** How many names are recorded at a time. With fewer, each page of the tree is written more often. */
 const BATCH = 2048;
 
-/** The most pages of 4096 bytes that the database may take: 256 MiB. Above that, the index begins anew. */
-const MAX_PAGES = 65_536;
+/**
+ * The most pages of 4096 bytes that the database may take, with the checksums that are in it: 1 GiB. Above that, the
+ * index begins anew.
+ */
+const MAX_PAGES = 262_144;
 
 /** A file in the index. */
 export interface NamedContent {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { algorithmOf } from "../../../lib/core/checksum.ts";
+import { algorithmOf, type Checksum } from "../../../lib/core/checksum.ts";
 import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import type { CommitOptions, Committed } from "../../../lib/files/commit.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
@@ -48,7 +48,7 @@ export interface PublishTarget {
   take(
     staged: StagedFile,
     name: FileName,
-    options: CommitOptions & { onNaming(): void; onNamed(): void },
+    options: CommitOptions & { onNaming(): void; onNamed(path: string): void },
   ): Promise<Committed>;
 }
 
@@ -212,8 +212,17 @@ export class FsPendingWrite implements ResumableWrite {
     upload.assertHeld();
     const onNaming = () => upload.unrecord();
     const onNamed = () => reserved.settle(this.#size);
-    if (into) return await into.take(upload.staged, name, { ...options, onNaming, onNamed });
     const { checksum, condition } = options;
+    if (into) {
+      return await into.take(upload.staged, name, {
+        ...options,
+        onNaming,
+        onNamed: (path) => {
+          onNamed();
+          this.#remember(path, checksum, blocks);
+        },
+      });
+    }
     const algorithm = algorithmOf(checksum)!;
     const still = condition && await assertMeets(served, root, name, { condition, algorithm });
     const committed = await served.publisher.publish({
@@ -230,7 +239,7 @@ export class FsPendingWrite implements ResumableWrite {
       onNaming,
       onNamed: (path) => {
         onNamed();
-        if (this.#size >= MIN_REMEMBERED_BYTES) this.#remember(path, blocks);
+        this.#remember(path, checksum, blocks);
       },
     });
     served.cache.names.add({ name, size: committed.size, checksum: committed.checksum });
@@ -238,16 +247,18 @@ export class FsPendingWrite implements ResumableWrite {
   }
 
   /**
-   * Remembers the hashes of the blocks of the file that was just published, if they are known. A later write is certain
-   * to change its modification time, unless that is the present time already. Hashes of an earlier file are forgotten,
-   * which may have had the same inode, size and times a moment ago.
+   * Remembers the checksum of the file that was just published, and the hashes of its blocks if they are known. A later
+   * write is certain to change its modification time, unless that is the present time already. Hashes of an earlier file
+   * are forgotten, which may have had the same inode, size and times a moment ago.
    */
-  #remember(path: string, blocks: BlockHashes | undefined): void {
+  #remember(path: string, checksum: Checksum, blocks: BlockHashes | undefined): void {
     const { name, served: { cache, hashes, runtime } } = this.#options;
     const info = infoAt(path);
     if (!info?.isFile || info.size !== this.#size) return;
     const age = runtime.clock.now() - (info.mtime?.getTime() ?? Infinity);
     const identity = cache.identify(info, name);
+    cache.expect(identity, checksum);
+    if (this.#size < MIN_REMEMBERED_BYTES) return;
     if (blocks && age >= GRAIN_MS) hashes.record(identity, blocks);
     else hashes.forget(identity);
   }

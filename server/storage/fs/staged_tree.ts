@@ -357,14 +357,14 @@ export class FsStagedTree implements StagedTree, PublishTarget {
   async take(
     staged: StagedFile,
     name: FileName,
-    options: CommitOptions & { onNaming(): void; onNamed(): void },
+    options: CommitOptions & { onNaming(): void; onNamed(path: string): void },
   ): Promise<Committed> {
     const unkept = await this.finish(staged, name, options);
     options.assertMay?.();
     const path = this.#places.make(this.#inside(name));
     options.onNaming();
     staged.publish(path, { replace: true });
-    options.onNamed();
+    options.onNamed(path);
     const { size } = staged;
     this.added(name, size);
     return { checksum: options.checksum, size, unchanged: false, ...unkeptKey(unkept) };

@@ -144,6 +144,10 @@ export class FsStoredFile implements StoredFile {
     return Promise.resolve(this.known(algorithm));
   }
 
+  expected(): Promise<Checksum | null> {
+    return Promise.resolve(this.#served.cache.expected(this.identity));
+  }
+
   assertUnchanged(whole?: Checksum): Promise<void> {
     return this.#file.assertUnchanged(whole);
   }

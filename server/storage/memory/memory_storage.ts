@@ -36,6 +36,7 @@ import type {
   StoredFile,
   StoreOptions,
 } from "../storage.ts";
+import { firstFound } from "../stored_file.ts";
 import type { FoundContent, WantedContent } from "../contents.ts";
 import type { Committed } from "../../../lib/files/commit.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
@@ -361,6 +362,10 @@ class MemoryStoredFile implements StoredFile {
 
   async find(algorithm: Algorithm): Promise<Checksum | null> {
     return this.known(algorithm);
+  }
+
+  expected(): Promise<Checksum | null> {
+    return firstFound((algorithm) => this.find(algorithm));
   }
 
   async remember(checksum: Checksum): Promise<void> {

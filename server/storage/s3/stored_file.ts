@@ -12,6 +12,7 @@ import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
 import { checksumOfSource } from "../../../lib/digest/source_digest.ts";
 import type { BlockHashes, StoredFile } from "../storage.ts";
+import { firstFound } from "../stored_file.ts";
 import type { ObjectBody, ObjectHead } from "./bucket.ts";
 import { isClaim } from "./claim.ts";
 import { fileEntry, knownChecksum } from "./object_attributes.ts";
@@ -103,6 +104,10 @@ export class S3StoredFile implements StoredFile {
   async find(algorithm: Algorithm): Promise<Checksum | null> {
     const { key, etag } = this.#head;
     return this.known(algorithm) ?? await this.#served.records.find(key, etag, algorithm);
+  }
+
+  expected(): Promise<Checksum | null> {
+    return firstFound((algorithm) => this.find(algorithm));
   }
 
   async remember(checksum: Checksum): Promise<void> {

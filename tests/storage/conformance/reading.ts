@@ -96,6 +96,13 @@ export function testReading(test: Test, { keepsOpenFiles }: Abilities): void {
     }
   });
 
+  test("StoredFile.expected() tells what was uploaded last", async ({ storage }) => {
+    await put(storage, "f", "12345");
+    await put(storage, "f", "other", { replace: true });
+    await using file = await storage.open(name("f"), "md5");
+    assertEquals(await file.expected(), md5("other"));
+  });
+
   test("StoredFile.read() gives each byte once, then null for good", async ({ storage }) => {
     const content = noise(1000, 7);
     await put(storage, "a", content);
