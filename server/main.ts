@@ -24,6 +24,8 @@ import type { ExecPolicy } from "./exec/allowed_commands.ts";
 import { guarded } from "./observe/failures.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import { logUncaught, startLog } from "./observe/log.ts";
+import { recordsOf } from "./records_of_storage.ts";
+import type { Scrub } from "./scrub/scrub.ts";
 import type { S3StorageOptions } from "./storage/s3/s3_storage.ts";
 import type { Storage } from "./storage/storage.ts";
 
@@ -91,6 +93,7 @@ async function run(options: ServeValues): Promise<void> {
     tokens,
     tls: await readKeyPair(options),
   });
+  await using _scrub = await startScrub(options, storage, runtime);
   const expire = () => {
     const ttl = options["partial-ttl"];
     guarded("remove old partial uploads", () => storage.partialUploads?.expire(ttl));
@@ -126,6 +129,18 @@ async function run(options: ServeValues): Promise<void> {
   await stop.promise;
   await manager?.stopping(options["drain-timeout"]);
   await server.close({ drainTimeout: options["drain-timeout"] });
+}
+
+/** Starts to read all files in the background, if that is wanted. */
+async function startScrub(
+  { scrub: interval, "scrub-rate": rate }: ServeValues,
+  storage: Storage,
+  runtime: Runtime,
+): Promise<Scrub | undefined> {
+  if (!interval) return undefined;
+  const { Scrub } = await import("./scrub/scrub.ts");
+  const records = recordsOf(storage, runtime, "What scrubbing has found");
+  return Scrub.start({ storage, runtime, records, interval, rate });
 }
 
 /** Whether others can connect to a listener that takes tokens, and nothing is encrypted there. */

@@ -101,7 +101,7 @@ export async function openHttp(
   const url = options.httpUrl === undefined ? undefined : parseUrl(options.httpUrl);
   const names = [address.hostname, ...url ? [url.hostname] : [], ...httpHosts];
   const hosts = new Set(names.map(parseHost));
-  const records = recordsOf(storage, runtime);
+  const records = recordsOf(storage, runtime, "Each login over HTTP and share link");
   // Loaded on demand, since it takes time and few servers need it.
   const { listenHttp } = await import("./protocols/http/http.ts");
   const { Shares } = await import("./shares/shares.ts");

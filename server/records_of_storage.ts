@@ -12,18 +12,22 @@ import type { Storage } from "./storage/storage.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
-/** The records of a server of that storage. Where nothing can be written, they end with the server. */
-export function recordsOf(storage: Storage, runtime: Runtime): Records {
-  return new Records(() => open(storage), runtime);
+/**
+ * The records of a server of that storage. Where nothing can be written, they end with the server, which the log says.
+ *
+ * @param what the records are about, as the beginning of a sentence
+ */
+export function recordsOf(storage: Storage, runtime: Runtime, what: string): Records {
+  return new Records(() => open(storage, what), runtime);
 }
 
-async function open(storage: Storage): Promise<Storage> {
+async function open(storage: Storage, what: string): Promise<Storage> {
   try {
     if (storage.internal) return await storage.internal();
   } catch (error) {
     const { code, reason } = toFerryError(error);
     if (code !== "denied" && code !== "no_space") throw error;
-    logger.warn("Logins over HTTP and share links end with this server: {reason}", { reason });
+    logger.warn("{what} ends with this server: {reason}", { what, reason });
   }
   // Loaded on demand, since few servers need it.
   const { MemoryStorage } = await import("./storage/memory/memory_storage.ts");

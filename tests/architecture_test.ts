@@ -31,6 +31,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/shares": "lib/core lib/wire server/auth server/files server/storage",
   "server/exec": "lib/core lib/files lib/runtime lib/wire/operations",
   "server/observe": "lib/core server/auth server/files",
+  "server/scrub": "lib/core lib/runtime server/files server/observe server/storage",
   "server/net": "lib/core lib/runtime lib/wire server/observe",
   "server/protocols/ferry/exchange":
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
@@ -64,7 +65,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server":
     "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
-    "server/protocols/line_exec server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
+    "server/protocols/line_exec server/scrub server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 
   "client/net":
     "lib/core lib/delta lib/digest lib/runtime lib/security lib/transfer lib/wire lib/wire/operations",

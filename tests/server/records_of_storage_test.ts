@@ -15,22 +15,22 @@ function without(code: ErrorCode): Storage {
 
 Deno.test("records are kept in the storage of the files", async () => {
   const storage = new MemoryStorage();
-  await recordsOf(storage, RUNTIME).write("k", "id", 1);
-  assertEquals(await recordsOf(storage, RUNTIME).read("k", "id"), 1);
+  await recordsOf(storage, RUNTIME, "A login").write("k", "id", 1);
+  assertEquals(await recordsOf(storage, RUNTIME, "A login").read("k", "id"), 1);
 });
 
 Deno.test("records end with the server where nothing can be written, and the log says so", async () => {
   await using log = await RecordedLog.start();
   for (const code of ["denied", "no_space"] as const) {
-    const records = recordsOf(without(code), RUNTIME);
+    const records = recordsOf(without(code), RUNTIME, "A login");
     await records.write("k", "id", 1);
     assertEquals(await records.read("k", "id"), 1);
   }
-  const words = "Logins over HTTP and share links end with this server: nothing can be kept";
+  const words = "A login ends with this server: nothing can be kept";
   assertEquals(log.lines.filter((line) => line.includes(words)).length, 2);
 });
 
 Deno.test("records that cannot be opened for another reason are not kept elsewhere", async () => {
-  const records = recordsOf(without("io"), RUNTIME);
+  const records = recordsOf(without("io"), RUNTIME, "A login");
   await assertCode("io", () => records.write("k", "id", 1));
 });

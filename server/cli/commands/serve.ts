@@ -237,6 +237,19 @@ lets bash, zsh or fish complete its command line.`,
       default: "7d",
       help: "how long uploads that were cut are kept, to be gone on with",
     },
+    scrub: {
+      kind: "time",
+      value: "TIME",
+      default: "0",
+      help: "read all files once in that time (7d) in the background and compare them with their " +
+        "checksums, to find what the disk has damaged; 0: never",
+    },
+    "scrub-rate": {
+      kind: "size",
+      value: "RATE",
+      default: "16MiB",
+      help: "read no more bytes a second for that; 0: any number, in a fifth of the time",
+    },
     log: {
       kind: "text",
       value: "text|json",
