@@ -195,7 +195,15 @@ export type { ScramVerifier } from "./lib/security/scram.ts";
 export { type GrantedDirectory as Prefix, type Grants, parseGrants } from "./server/auth/grants.ts";
 export type { Scope } from "./lib/core/scope.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
-export type { FailedRequest, Requester, ServerHooks } from "./server/observe/hooks.ts";
+export type { FailedRequest, ServerHooks } from "./server/observe/hooks.ts";
+export type {
+  EndedOperation,
+  Observer,
+  OperationKind,
+  OperationSubject,
+  Refusal,
+  Requester,
+} from "./server/observe/operation.ts";
 export type { StoredUpload } from "./server/files/upload.ts";
 export type { HttpServeOptions } from "./server/open_http.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";

@@ -14,7 +14,7 @@ import type { ConnectionLimits } from "./net/connection_limits.ts";
 import type { ListenAddress } from "./net/listener.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
 import { logFailure } from "./observe/failures.ts";
-import type { Hooks } from "./observe/hooks.ts";
+import type { Traffic } from "./observe/traffic.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
 import { recordsOf } from "./records_of_storage.ts";
 import type { SharedLinks } from "./shares/shares.ts";
@@ -62,7 +62,7 @@ interface Shared {
   locks: UploadLocks;
   authority: Authority;
   limits: ConnectionLimits;
-  hooks: Hooks;
+  traffic: Traffic;
   idleTimeout: number;
   minRate: number;
 }
@@ -94,7 +94,7 @@ export function assertNothingOfHttp({ httpHosts, httpOrigins, httpUrl }: HttpSer
 export async function openHttp(
   address: ListenAddress,
   options: CommonOptions,
-  { runtime, locks, authority, limits, hooks, idleTimeout, minRate }: Shared,
+  { runtime, locks, authority, limits, traffic, idleTimeout, minRate }: Shared,
 ): Promise<OpenedHttp> {
   const { storage, tls, httpHosts = [], httpOrigins = [], handshakeTimeout = 10_000 } = options;
   const origins = httpOrigins.map(parseOrigin);
@@ -113,7 +113,7 @@ export async function openHttp(
     shares,
     locks,
     authority,
-    hooks,
+    traffic,
     origins,
     hosts,
     url,
@@ -130,7 +130,7 @@ export async function openHttp(
   });
   const expiring = keepExpiring(
     { storage, records, locks, ttl: service.partialTtl, clock: runtime.clock },
-    (error) => logFailure("Cannot remove old uploads: {message} ({code})", error),
+    (error) => logFailure("Cannot remove old uploads: {reason} ({code})", error),
   );
   const close = (drainTimeout: number) => {
     expiring[Symbol.dispose]();

@@ -32,6 +32,9 @@ import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands, type ExecPolicy } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
+import type { Observer } from "./observe/operation.ts";
+import { operationLog } from "./observe/operation_log.ts";
+import { Traffic } from "./observe/traffic.ts";
 import { assertNothingOfHttp, type HttpServeOptions, openHttp } from "./open_http.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
 import { Session } from "./protocols/ferry/session.ts";
@@ -110,6 +113,8 @@ export interface ServeOptions extends ServerHooks, HttpServeOptions {
    * and with Deno's flag `--unstable-net`. Default: false.
    */
   reusePort?: boolean | undefined;
+  /** What else is told of connections and operations, at once. Default: nothing. */
+  observers?: readonly Observer[] | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
   signal?: AbortSignal | undefined;
   /**
@@ -231,6 +236,8 @@ interface Shared {
   /** Limits how many connections are compressed. */
   compressed: Places;
   hooks: Hooks;
+  /** Takes note of all connections, and of what goes on in them. */
+  traffic: Traffic;
   /** The share links; undefined until HTTP is listened for, to which they lead. */
   links?: SharedLinks | undefined;
   /** See {@linkcode ServeOptions}. */
@@ -243,6 +250,7 @@ function prepare(options: ServeOptions): Shared {
   const { maxConnections = 4096, maxConnectionsPerSource = 256, maxCompressed = 64 } = options;
   const { anonymous, tokens } = options;
   const { clock } = runtime;
+  const hooks = new Hooks(options);
   const commands = exec && AllowedCommands.find(exec, { root: storage.root });
   const everything: Scope[] = commands ? [...DEFAULT_SCOPES, "exec"] : [...DEFAULT_SCOPES];
   const granted = anonymous ?? (tokens ? [] : everything);
@@ -253,7 +261,8 @@ function prepare(options: ServeOptions): Shared {
     commands,
     limits: new ConnectionLimits({ maxConnections, maxConnectionsPerSource, clock }),
     compressed: new Places(maxCompressed),
-    hooks: new Hooks(options),
+    hooks,
+    traffic: new Traffic([operationLog, hooks, ...options.observers ?? []], clock),
     idleTimeout,
     minRate,
   };
@@ -269,7 +278,7 @@ async function openMain(
     ServeOptions,
   shared: Shared,
 ): Promise<MainListener> {
-  const { runtime, locks, authority, commands, limits, hooks, idleTimeout, minRate } = shared;
+  const { runtime, locks, authority, commands, limits, traffic, idleTimeout, minRate } = shared;
   const { clock } = runtime;
   const { compressed } = shared;
   const assembled = new AssembledUploads();
@@ -289,9 +298,10 @@ async function openMain(
       idleTimeout,
       minRate,
       compressed,
-      peer: formatAddress(remoteAddr),
+      traffic,
+      listener: tls ? "tls" : "tcp",
+      peer: remoteAddr,
       source: sourceOf(remoteAddr.hostname),
-      tell: hooks.toldBy(remoteAddr),
       links: links && {
         shares: links.shares,
         urlOf: (path) => links.urlOf(path, localAddr.hostname),
@@ -301,9 +311,10 @@ async function openMain(
   // Loaded on demand, since it takes time and few servers need it.
   const secured = tls &&
     await (await import("./net/tls_listener.ts"))
-      .listenTls(address, { keyPair: tls, handshakeTimeout, limits, runtime, begin });
+      .listenTls(address, { keyPair: tls, handshakeTimeout, limits, traffic, runtime, begin });
   const listener = secured ?? listenTcp("tcp", address, {
     limits,
+    traffic,
     clock,
     begin(conn) {
       conn.setNoDelay(true);
@@ -329,7 +340,7 @@ async function openMain(
 function openLineExec(
   listen: string,
   { anonymous, framing = "json", reusePort }: ServeOptions,
-  { runtime, commands, limits, idleTimeout }: Shared,
+  { runtime, commands, limits, traffic, idleTimeout }: Shared,
 ): Listener {
   const address = listenAddress(listen, { reusePort });
   assertOpenedTo(address, { anonymous, scope: "exec" });
@@ -338,17 +349,17 @@ function openLineExec(
       action: `listen for classic exec on ${formatAddress(address)}`,
     });
   }
-  return listenLineExec(address, { runtime, commands, limits, framing, idleTimeout });
+  return listenLineExec(address, { runtime, commands, limits, traffic, framing, idleTimeout });
 }
 
 function openTcpEcho(
   listen: string,
   { verbatim = false, anonymous, reusePort }: ServeOptions,
-  { runtime, limits, idleTimeout, minRate }: Shared,
+  { runtime, limits, traffic, idleTimeout, minRate }: Shared,
 ): Listener {
   const address = listenAddress(listen, { reusePort });
   assertOpenedTo(address, { anonymous, scope: "echo" });
-  return listenTcpEcho(address, { runtime, limits, verbatim, idleTimeout, minRate });
+  return listenTcpEcho(address, { runtime, limits, traffic, verbatim, idleTimeout, minRate });
 }
 
 function openUdpEcho(

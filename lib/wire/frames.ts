@@ -53,6 +53,11 @@ export class Wire extends ByteConnection implements BodySource {
   /** The number of reads that are waiting for a header. */
   #awaiting = 0;
 
+  /** The number of messages that were read. */
+  messagesRead = 0;
+  /** The number of bytes of bodies that the output buffer has taken. */
+  contentTaken = 0;
+
   /** The number of bytes still to be written of the current outgoing body. */
   #owed = 0n;
   /** Whether a streamed body was begun but not closed. */
@@ -88,6 +93,7 @@ export class Wire extends ByteConnection implements BodySource {
     }
     return this.readHeader().then((header) => {
       if (!header) return null;
+      this.messagesRead++;
       this.#body = new IncomingBody(this, header);
       return { header, body: this.#body };
     });
@@ -182,6 +188,7 @@ export class Wire extends ByteConnection implements BodySource {
    */
   override write(bytes: Uint8Array): Promise<void> {
     this.#owed -= BigInt(bytes.length);
+    this.contentTaken += bytes.length;
     return super.write(bytes);
   }
 

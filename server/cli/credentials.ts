@@ -100,12 +100,12 @@ export function watchTokens(
       known = tokens;
       logger.info("Reloaded the token file");
     } catch (error) {
-      const { code, message } = toFerryError(error);
-      if (message === complaint) return;
-      complaint = message;
+      const { code, message: reason } = toFerryError(error);
+      if (reason === complaint) return;
+      complaint = reason;
       const text =
-        "The tokens stay as they were: {message} ({code}). Mend the file: it is read again then";
-      logger.error(text, { message, code });
+        "The tokens stay as they were: {reason} ({code}). Mend the file: it is read again then";
+      logger.error(text, { reason, code });
     }
   });
 }
@@ -120,10 +120,10 @@ export async function reload(server: Reloadable, options: CredentialOptions): Pr
       await change();
       logger.info("Read the {what} anew", { what });
     } catch (error) {
-      const { code, message } = toFerryError(error);
+      const { code, message: reason } = toFerryError(error);
       logger.error(
-        "The {what} stays as it was: {message} ({code}). Mend it and send SIGHUP again",
-        { what, message, code },
+        "The {what} stays as it was: {reason} ({code}). Mend it and send SIGHUP again",
+        { what, reason, code },
       );
     }
   };

@@ -15,6 +15,7 @@ import { closeQuietly } from "../../lib/core/close_quietly.ts";
 import { type Clock, sleep, type Timer } from "../../lib/core/clock.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import { guarded, logFailure } from "../observe/failures.ts";
+import type { Traffic } from "../observe/traffic.ts";
 import type { Admission, ConnectionLimits } from "./connection_limits.ts";
 
 /** The first and the longest pause after a failed accept, in milliseconds. */
@@ -66,6 +67,8 @@ export interface ConnectionSource<Conn> {
 export interface AcceptOptions<Conn> {
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
+  /** Takes note of clients that are turned away. */
+  traffic: Traffic;
   /** The clock. */
   clock: Clock;
   /** Starts serving a connection. If it throws, the connection is closed. */
@@ -79,7 +82,7 @@ export interface AcceptOptions<Conn> {
 /** The part of a connection that an accept loop needs. */
 interface AcceptedConn {
   /** The address of the peer. */
-  readonly remoteAddr: { readonly hostname: string };
+  readonly remoteAddr: Address;
   /** Closes it. */
   close(): void;
 }
@@ -131,7 +134,7 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
       } catch (error) {
         if (signal.aborted) return;
         // Out of file descriptors, or the peer disconnected before it was accepted: the next accept may succeed.
-        this.#log("Cannot accept a connection on {listener}: {message} ({code})", error);
+        this.#log("Cannot accept a connection on {listener}: {reason} ({code})", error);
         await sleep(this.#options.clock, pause, signal).catch(() => {});
         pause = Math.min(pause * 2, BACKOFF.longest);
       }
@@ -139,19 +142,26 @@ export class AcceptLoop<Conn extends AcceptedConn> implements Listener {
   }
 
   #serve(conn: Conn): void {
-    const { limits, begin, reject } = this.#options;
+    const { limits, begin, reject, traffic } = this.#options;
     let admission: Admission | undefined;
     const end = (handler?: ConnectionHandler) => {
       if (handler) this.#open.delete(handler);
       admission?.[Symbol.dispose]();
     };
     const fail = (error: unknown) => {
-      this.#log("Cannot serve a connection on {listener}: {message} ({code})", error);
+      this.#log("Cannot serve a connection on {listener}: {reason} ({code})", error);
       closeQuietly(conn);
     };
     try {
       admission = limits.admit(conn.remoteAddr.hostname);
       const { rejection, mayReply } = admission;
+      if (rejection) {
+        traffic.refused({
+          peer: conn.remoteAddr,
+          listener: this.listening.kind,
+          reason: "limit",
+        });
+      }
       const handler = rejection ? (mayReply ? reject?.(conn, rejection) : undefined) : begin(conn);
       if (handler) {
         this.#open.set(handler, handler.run().catch(fail).then(() => end(handler)));

@@ -11,6 +11,7 @@ import { type Address, formatAddress } from "../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
+import type { Traffic } from "../observe/traffic.ts";
 import type { ConnectionLimits } from "./connection_limits.ts";
 import {
   AcceptLoop,
@@ -42,6 +43,8 @@ export interface TlsListenerOptions {
   handshakeTimeout: number;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
+  /** Takes note of clients that are turned away. */
+  traffic: Traffic;
   /** Provides buffers and the clock. */
   runtime: Runtime;
   /** Starts serving a connection whose handshake is done. */
@@ -82,7 +85,7 @@ export function assertServesTls(version: string): void {
  */
 export async function listenTls(
   address: ListenAddress,
-  { keyPair, handshakeTimeout, limits, runtime, begin }: TlsListenerOptions,
+  { keyPair, handshakeTimeout, limits, traffic, runtime, begin }: TlsListenerOptions,
 ): Promise<TlsListener> {
   assertServesTls(Deno.version.deno);
   const { clock } = runtime;
@@ -90,12 +93,14 @@ export async function listenTls(
   const listening = { kind: "tls" as const, ...await source.listen(address) };
   const loop = AcceptLoop.start<TlsStream>(listening, source, {
     limits,
+    traffic,
     clock,
-    begin: (stream) => new Handshake(stream, { timeout: handshakeTimeout, clock, begin }),
+    begin: (stream) => new Handshake(stream, { timeout: handshakeTimeout, clock, traffic, begin }),
     reject: (stream, reason) =>
       new Handshake(stream, {
         timeout: Math.min(handshakeTimeout, REJECTION_MS),
         clock,
+        traffic,
         begin: () => new Rejection(stream, reason, runtime),
       }),
   });
@@ -200,6 +205,8 @@ class TlsSource implements ConnectionSource<TlsStream> {
 /** Options of a {@linkcode Handshake}. */
 interface HandshakeOptions extends Pick<TlsListenerOptions, "begin"> {
   clock: Clock;
+  /** Takes note of clients that are turned away. */
+  traffic: Traffic;
   timeout: number;
 }
 
@@ -215,7 +222,7 @@ class Handshake implements ConnectionHandler {
   }
 
   async run(): Promise<void> {
-    const { timeout, clock, begin } = this.#options;
+    const { timeout, clock, begin, traffic } = this.#options;
     let late = false;
     const timer = clock.setTimeout(() => {
       late = true;
@@ -229,6 +236,7 @@ class Handshake implements ConnectionHandler {
       // The message of the TLS library is meant for people.
       const why = late ? "it took too long" : cause instanceof Error ? cause.message : reason;
       logger.info("{peer}: no TLS: {why}", { peer, why });
+      traffic.refused({ peer: this.#stream.remoteAddr, listener: "tls", reason: "tls" });
       this.#stream.close();
       return;
     } finally {

@@ -20,7 +20,7 @@ export interface LogFailureOptions {
 /**
  * Logs a failure.
  *
- * @param text what failed, with the placeholders `{message}` and `{code}` for those of the error
+ * @param text what failed, with the placeholders `{reason}` and `{code}` for the message and the code of the error
  */
 export function logFailure(
   text: string,
@@ -28,11 +28,11 @@ export function logFailure(
   { properties = {}, level = "info" }: LogFailureOptions = {},
 ): void {
   const failure = toFerryError(error);
-  const { code, message } = failure;
+  const { code, message: reason } = failure;
   if (code === "internal") {
     const cause = failure.cause ?? failure;
-    logger.error(`${text}: {cause}`, { ...properties, message, code, cause });
-  } else logger[level](text, { ...properties, message, code });
+    logger.error(`${text}: {cause}`, { ...properties, reason, code, cause });
+  } else logger[level](text, { ...properties, reason, code });
 }
 
 /**
@@ -41,7 +41,7 @@ export function logFailure(
  */
 export function guarded(action: string, run: () => unknown): void {
   const failed = (error: unknown) =>
-    logFailure("{message} ({code})", toFerryError(error).during(action), { level: "warn" });
+    logFailure("{reason} ({code})", toFerryError(error).during(action), { level: "warn" });
   try {
     const result = run();
     if (result instanceof Promise) result.catch(failed);

@@ -6,10 +6,10 @@
 
 import { getLogger } from "@logtape/logtape";
 import { setImmediate } from "node:timers";
-import type { Address, Listening } from "../../lib/core/address.ts";
+import type { ListenerKind, Listening } from "../../lib/core/address.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
-import type { TokenRecord } from "../auth/token_table.ts";
 import type { StoredUpload } from "../files/upload.ts";
+import type { EndedOperation, Observer, OperationKind, Requester } from "./operation.ts";
 
 /** The maximum number of unfinished calls, including those that have not begun. Further ones are dropped. */
 const MAX_UNFINISHED = 10_000;
@@ -19,17 +19,11 @@ const FINISHING_MS = 1000;
 
 const logger = getLogger(["ferry", "server"]);
 
-/** Who a client is. */
-export interface Requester {
-  /** The address that it connected from. */
-  readonly peer: Address;
-  /** The token that it last logged in with, even if that is no longer valid; undefined without a login. */
-  readonly token: { readonly id: string; readonly name: string } | undefined;
-}
-
 /** A request that failed, and its client. */
 export interface FailedRequest extends Requester {
-  /** The operation, such as `put`; undefined if the connection failed, or the message was not a valid request. */
+  /**
+   * The operation, such as `put`; undefined if the connection failed, or the message was not a valid request.
+   */
   readonly op: string | undefined;
   /** The name that the request is about; undefined if there is none. */
   readonly filename: string | undefined;
@@ -59,26 +53,12 @@ export interface ServerHooks {
    * the echoes and of classic exec are only logged.
    */
   onError?: ((error: FerryError, by: FailedRequest) => unknown) | undefined;
-}
-
-/** The events of a connection, with the token that its client last logged in with. */
-export interface SessionHooks {
-  /** A file was uploaded, or already existed. */
-  stored(file: StoredUpload, token: TokenRecord | undefined): void;
-  /** A request failed; without a request, the connection failed. */
-  failed(error: FerryError, token: TokenRecord | undefined, request?: RequestSubject): void;
-}
-
-/** The part of a request that hooks are told. */
-export interface RequestSubject {
-  /** The operation. */
-  readonly op: string;
-  /** The name that it is about; undefined if there is none. */
-  readonly filename?: string | undefined;
+  /** Called for each operation that has ended, with success or without. */
+  onOperation?: ((operation: EndedOperation) => unknown) | undefined;
 }
 
 /** Calls the hooks of one server. */
-export class Hooks {
+export class Hooks implements Observer {
   readonly #hooks: ServerHooks;
   #waiting: (() => void)[] = [];
   #unfinished = 0;
@@ -103,24 +83,34 @@ export class Hooks {
     }
   }
 
-  /** Returns the receiver for the events of a connection; undefined if there is no hook for them. */
-  toldBy({ hostname, port }: Address): SessionHooks | undefined {
-    const { onStored, onError } = this.#hooks;
-    if (!onStored && !onError) return undefined;
-    const by = (token: TokenRecord | undefined): Requester => ({
-      peer: { hostname, port },
-      token: token && { id: token.id, name: token.name },
-    });
-    return {
-      stored: (file, token) => {
-        if (onStored) this.#soon("onStored", () => onStored(file, by(token)));
-      },
-      failed: (error, token, request) => {
-        if (!onError) return;
-        const { op, filename } = request ?? {};
-        this.#soon("onError", () => onError(error, { ...by(token), op, filename }));
-      },
-    };
+  stored(file: StoredUpload, by: Requester): void {
+    const { onStored } = this.#hooks;
+    if (!onStored) return;
+    const requester = requesterOf(by);
+    this.#soon("onStored", () => onStored(file, requester));
+  }
+
+  ended(operation: EndedOperation): void {
+    const { onOperation } = this.#hooks;
+    if (onOperation) this.#soon("onOperation", () => onOperation(operation));
+    const { error, op, filename } = operation;
+    if (error) this.#failed(error, operation, { op: askedFor(op), filename });
+  }
+
+  disconnected(listener: ListenerKind, by: Requester, error?: FerryError): void {
+    if (!error || (listener !== "tcp" && listener !== "tls")) return;
+    this.#failed(error, by, { op: undefined, filename: undefined });
+  }
+
+  #failed(
+    error: FerryError,
+    by: Requester,
+    request: Pick<FailedRequest, "op" | "filename">,
+  ): void {
+    const { onError } = this.#hooks;
+    if (!onError) return;
+    const failed = { ...requesterOf(by), ...request };
+    this.#soon("onError", () => onError(error, failed));
   }
 
   /** Makes the calls that have not begun, and waits for all to finish, for at most a second. */
@@ -168,5 +158,24 @@ export class Hooks {
     if (this.#unfinished > 0) return;
     this.#behind = false;
     this.#idle?.resolve();
+  }
+}
+
+function requesterOf({ peer, token }: Requester): Requester {
+  return { peer: { ...peer }, token };
+}
+
+/** The operation that a client asked for; undefined if it asked for none of the protocol. */
+function askedFor(op: OperationKind): string | undefined {
+  switch (op) {
+    case "unknown":
+    case "request":
+      return undefined;
+    case "offer":
+      return "put";
+    case "login":
+      return "auth";
+    default:
+      return op;
   }
 }

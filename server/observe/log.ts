@@ -24,7 +24,9 @@ export interface LogOptions {
 
 /** Starts the log of this process, which is written to `lines`. */
 export async function startLog(lines: LineWriter, { format, verbose }: LogOptions): Promise<void> {
-  const formatter = format === "json" ? getJsonLinesFormatter() : getTextFormatter();
+  const formatter = format === "json"
+    ? getJsonLinesFormatter({ properties: "flatten" })
+    : getTextFormatter({ value: "bare" });
   const lineOf = (record: LogRecord) => oneLine(formatter(record));
   lines.dropped = (count) => {
     const text = `${count} lines of the log were dropped here: nobody read them`;

@@ -30,6 +30,7 @@ import { blocksIn, PROTOCOL, section } from "./documents.ts";
 import { md5 } from "../support/bytes.ts";
 import { AssembledUploads } from "../../server/files/assembled_upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
+import { Traffic } from "../../server/observe/traffic.ts";
 
 const EXTENSIONS = "docs/protocol/extensions";
 const ascii = new TextDecoder("latin1");
@@ -395,7 +396,8 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
   const tokens = tokenTable([record]);
   const authority = new Authority({ anonymous: {}, tokens, nonce: () => serverNonce });
   const limits = { handshakeTimeout: 10_000, idleTimeout: 10_000, minRate: 0 };
-  const from = { peer: "peer", source: "source" };
+  const peer = { hostname: "127.0.0.1", port: 1 };
+  const from = { listener: "tcp", peer, source: "source" } as const;
   return new Session(stream, {
     compressed: new Places(1),
     runtime: RUNTIME,
@@ -403,6 +405,7 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
     locks: new UploadLocks(),
     assembled: new AssembledUploads(),
     authority,
+    traffic: new Traffic([], RUNTIME.clock),
     ...limits,
     ...from,
   });

@@ -216,7 +216,7 @@ Deno.test("ferryd answers no datagram from a port below 1024, other than with --
     await service.send(utf8.encode("unanswered"), { hostname: "127.0.0.1", port });
     assertEquals(text(await ask(client, port, "answered")), "ANSWERED");
     const { stderr } = await p.server.stop();
-    assertStringIncludes(stderr, 'did not answer: 1 ("well-known port")');
+    assertStringIncludes(stderr, "did not answer: 1 (well-known port)");
   }
   await using p = await startEchoes("--verbatim");
   // If the first datagram had been answered, its reply would arrive here.
@@ -231,7 +231,7 @@ Deno.test("ferryd does not answer another echo on its own port", async () => {
   await other.send(utf8.encode("from an echo"), { hostname: "127.0.0.1", port });
   assertEquals(text(await ask(client, port, "answered")), "ANSWERED");
   const { stderr } = await p.server.stop();
-  assertStringIncludes(stderr, 'did not answer: 1 ("port of an echo")');
+  assertStringIncludes(stderr, "did not answer: 1 (port of an echo)");
 });
 
 Deno.test("ferryd and another echo on any port do not answer each other for ever", async () => {

@@ -312,7 +312,7 @@ Deno.test("classic exec: the log tells who ran what", async () => {
   await ask(peer, "json", "echo \x1b[2J");
   peer[Symbol.dispose]();
   const { stderr } = await pair.server.stop();
-  assertMatch(stderr, /"127\.0\.0\.1:\d+": .run "echo \\+u001b\[2J"/);
+  assertMatch(stderr, /127\.0\.0\.1:\d+: exec "echo \\+u001b\[2J"/);
 });
 
 Deno.test("ferryd refuses a classic listener that is too open, or has no shell", async () => {

@@ -19,6 +19,7 @@ import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
 import { md5 } from "../support/bytes.ts";
 import { AssembledUploads } from "../../server/files/assembled_upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
+import { Traffic } from "../../server/observe/traffic.ts";
 
 /** Files by name, with their content; a name that ends with `/` is a directory. */
 export type Tree = Readonly<Record<string, string | Uint8Array>>;
@@ -99,7 +100,9 @@ export class Lane implements AsyncDisposable {
       handshakeTimeout: serverMs,
       idleTimeout: serverMs,
       minRate: 0,
-      peer: "peer",
+      traffic: new Traffic([], RUNTIME.clock),
+      listener: "tcp",
+      peer: { hostname: "127.0.0.1", port: 1 },
       source: "source",
     });
     const running = session.run();

@@ -7,11 +7,15 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createRuntime, type Runtime } from "../../lib/runtime/runtime.ts";
+import { SYSTEM_CLOCK } from "../../lib/core/clock.ts";
+import type { Caller } from "../../server/auth/caller.ts";
+import { Traffic } from "../../server/observe/traffic.ts";
 import { Connection } from "../../server/protocols/http/exchange/connection.ts";
 import {
   Exchange,
   type ExchangeParts,
   type Handler,
+  type HttpService,
 } from "../../server/protocols/http/exchange/exchange.ts";
 import { RequestBody } from "../../server/protocols/http/exchange/request_body.ts";
 import { parseTarget } from "../../server/protocols/http/exchange/target.ts";
@@ -30,12 +34,20 @@ export class OneExchange implements AsyncDisposable {
     const body = new RequestBody({ request, response, connection, awaitsContinue: false });
     const target = parseTarget(request.url ?? "");
     const parts: Partial<ExchangeParts> = { connection, request, response, body, target };
-    const exchange = new Exchange({ ...parts, service: { runtime } } as ExchangeParts);
+    const caller = {} as Caller;
+    const operation = this.#traffic.open({
+      listener: "http",
+      peer: connection.peer,
+      close: () => socket.destroy(),
+    }).begin(1);
+    const service = { runtime } as HttpService;
+    const exchange = new Exchange({ ...parts, service, caller, operation } as ExchangeParts);
     this.#handle(exchange).then(this.#handled.resolve, (error) => {
       connection.destroy();
       this.#handled.reject(error);
     });
   });
+  readonly #traffic = new Traffic([], SYSTEM_CLOCK);
   readonly #handle: Handler;
   readonly #handled = Promise.withResolvers<void>();
   /** What the handler uses. */

@@ -6,13 +6,13 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
+import { type Address, type Listening } from "../../../lib/core/address.ts";
 import { type DatagramSocket, openDatagramSocket } from "../../../lib/udp/datagram.ts";
 import { upperCase } from "../../../lib/udp/echo_reply.ts";
 import { type Clock, sleep } from "../../../lib/core/clock.ts";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { BufferBudget } from "../../../lib/core/buffer_budget.ts";
-import { FerryError } from "../../../lib/core/errors.ts";
+import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { Deadlines } from "../../../lib/wire/deadlines.ts";
 import type { ByteStream } from "../../../lib/wire/byte_stream.ts";
 import {
@@ -23,6 +23,7 @@ import {
 } from "../../net/listener.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
+import type { ClientConnection, Traffic } from "../../observe/traffic.ts";
 import { ReflectionLimit, type Refusal } from "./reflection_limit.ts";
 
 const logger = getLogger(["ferry", "server"]);
@@ -42,6 +43,8 @@ export interface TcpEchoOptions {
   runtime: Runtime;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
+  /** Takes note of connections. */
+  traffic: Traffic;
   /** Whether bytes are sent back unchanged. */
   verbatim: boolean;
   /** A peer that transfers no byte for this long is disconnected, in milliseconds. */
@@ -66,13 +69,14 @@ export interface UdpEchoOptions {
  * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
 export function listenTcpEcho(address: ListenAddress, options: TcpEchoOptions): Listener {
-  const { limits, runtime: { clock } } = options;
+  const { limits, traffic, runtime: { clock } } = options;
   return listenTcp("tcp-echo", address, {
     limits,
+    traffic,
     clock,
     begin(conn) {
       conn.setNoDelay(true);
-      return new TcpEcho(conn, formatAddress(conn.remoteAddr), options);
+      return new TcpEcho(conn, conn.remoteAddr, options);
     },
   });
 }
@@ -80,7 +84,7 @@ export function listenTcpEcho(address: ListenAddress, options: TcpEchoOptions): 
 /** Echoes one connection. */
 class TcpEcho implements ConnectionHandler {
   readonly #stream: ByteStream;
-  readonly #peer: string;
+  readonly #client: ClientConnection;
   readonly #verbatim: boolean;
   readonly #buffers: BufferBudget;
   readonly #deadlines: Deadlines;
@@ -88,9 +92,13 @@ class TcpEcho implements ConnectionHandler {
   #draining = false;
   #reason: FerryError | undefined;
 
-  constructor(stream: ByteStream, peer: string, options: TcpEchoOptions) {
+  constructor(stream: ByteStream, peer: Address, options: TcpEchoOptions) {
     this.#stream = stream;
-    this.#peer = peer;
+    this.#client = options.traffic.open({
+      listener: "tcp-echo",
+      peer,
+      close: (reason) => this.close(reason),
+    });
     this.#verbatim = options.verbatim;
     this.#buffers = options.runtime.buffers;
     this.#deadlines = new Deadlines(
@@ -100,8 +108,9 @@ class TcpEcho implements ConnectionHandler {
   }
 
   async run(): Promise<void> {
-    const peer = this.#peer;
+    const { name: peer } = this.#client;
     logger.debug("{peer} connected to the echo", { peer });
+    let failure: FerryError | undefined;
     let bytes = 0;
     try {
       using lent = this.#buffers.lend(CHUNK_BYTES);
@@ -122,10 +131,12 @@ class TcpEcho implements ConnectionHandler {
         bytes += count;
       }
     } catch (error) {
-      const text = "{peer} left the echo: {message} ({code})";
-      logFailure(text, this.#reason ?? error, { properties: { peer } });
+      failure = this.#reason ?? toFerryError(error);
+      const text = "{peer} left the echo: {reason} ({code})";
+      logFailure(text, failure, { properties: { peer } });
     } finally {
       this.#close();
+      this.#client.end(failure);
       logger.debug("{peer} disconnected from the echo after {bytes} bytes", { peer, bytes });
     }
   }
@@ -206,7 +217,7 @@ class UdpEcho implements Listener {
         else await this.#socket.send(bytes, from).catch(() => this.#count("cannot be sent"));
       } catch (error) {
         // Some systems report here that an earlier reply could not be delivered.
-        const text = "The UDP echo cannot receive: {message} ({code})";
+        const text = "The UDP echo cannot receive: {reason} ({code})";
         logFailure(text, error, { level: "debug" });
         await sleep(this.#clock, RETRY_MS);
       }

@@ -5,12 +5,14 @@
  * @module
  */
 
+import { formatAddress } from "../../../lib/core/address.ts";
 import { type ErrorCode, FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { parseRequest, type Request } from "../../../lib/wire/operations/operations.ts";
 import type { Frame } from "../../../lib/wire/frames.ts";
 import type { ByteStream } from "../../../lib/wire/byte_stream.ts";
 import { logger, ServedConnection, type SessionOptions } from "./exchange/served_connection.ts";
 import { Exchange } from "./exchange/exchange.ts";
+import { subjectOf } from "./exchange/subject.ts";
 import { handlerOf } from "./handlers/all.ts";
 
 /** Errors after which the start of the next message is unknown: the connection ends after the error reply. */
@@ -48,11 +50,15 @@ export class Session {
   async run(): Promise<void> {
     const connection = this.#connection;
     const { wire, replies } = connection;
-    const { peer } = this.#options;
+    const peer = formatAddress(this.#options.peer);
     logger.debug("{peer} connected", { peer });
+    let failure: FerryError | undefined;
     // Disposed of in reverse order: first the connection ends, then pending publications finish, then the rest.
     await using ends = new AsyncDisposableStack();
-    ends.defer(() => logger.debug("{peer} disconnected", { peer }));
+    ends.defer(() => {
+      logger.debug("{peer} disconnected", { peer });
+      connection.client.end(failure);
+    });
     ends.use(connection.stages);
     ends.defer(() => connection.releaseOffered());
     ends.defer(() => replies.settle().catch(() => {}));
@@ -72,7 +78,7 @@ export class Session {
       await replies.settle();
       await wire.closeGracefully();
     } catch (error) {
-      connection.log("{peer} left: {message} ({code})", toFerryError(error));
+      failure = connection.left(toFerryError(error));
     }
   }
 
@@ -131,7 +137,7 @@ export class Session {
     } catch (error) {
       const failure = toFerryError(error);
       if (!UNREADABLE.has(failure.code)) throw failure;
-      await this.#connection.refuse(failure.during("read a header"));
+      await this.#connection.refuse(failure.during("read a header"), this.#connection.begin());
       return null;
     }
   }
@@ -140,12 +146,14 @@ export class Session {
   async #answer({ header, body }: Frame): Promise<boolean> {
     const connection = this.#connection;
     using _conversation = connection.wire.converse();
+    const operation = connection.begin(body);
     let request: Request | undefined;
     try {
       request = parseRequest(header);
+      operation.subject = subjectOf(request);
       const handler = handlerOf(request);
       const permit = connection.identity.permit(request);
-      const exchange = new Exchange(connection, { handler, request, body, permit });
+      const exchange = new Exchange(connection, { handler, request, body, permit, operation });
       if (!body.ended) await connection.flush();
       if (handler.overlaps) return await handler.answer(exchange);
       await connection.releaseOffered();
@@ -157,7 +165,7 @@ export class Session {
         const reason = "the request takes no body, and has a large one";
         await connection.refuse(
           new FerryError("too_large", reason).during(exchange.action),
-          request,
+          operation,
         );
         return false;
       }
@@ -165,7 +173,7 @@ export class Session {
       return await handler.answer(exchange);
     } catch (error) {
       const action = request ? handlerOf(request).action(request) : "understand the request";
-      await connection.refuse(toFerryError(error).during(action), request);
+      await connection.refuse(toFerryError(error).during(action), operation);
       return await connection.skip(body);
     }
   }

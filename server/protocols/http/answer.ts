@@ -4,11 +4,12 @@
  * @module
  */
 
-import { getLogger } from "@logtape/logtape";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { TokenCaller } from "../../auth/caller.ts";
 import { logFailure } from "../../observe/failures.ts";
+import type { OperationSubject } from "../../observe/operation.ts";
+import type { Operation } from "../../observe/traffic.ts";
 import type { Connection } from "./exchange/connection.ts";
 import { Exchange, type HttpService, type View } from "./exchange/exchange.ts";
 import { HttpFailure, statusOf } from "./exchange/problem.ts";
@@ -24,14 +25,12 @@ import { enterShare, isByLink } from "./shares/entrance.ts";
 /** All of the tree. */
 const WHOLE: View = { base: "", prefix: "" };
 
-const logger = getLogger(["ferry", "server"]);
-
 /** A request whose header has arrived. */
 export interface ArrivedRequest {
   /** The connection that it arrived on. */
   readonly connection: Connection;
-  /** The client in the log. */
-  readonly peer: string;
+  /** The record of the request, which observers are told of. */
+  readonly operation: Operation;
   /** The request. */
   readonly request: IncomingMessage;
   /** The response. */
@@ -44,28 +43,27 @@ export interface ArrivedRequest {
 
 /** Answers a request. Resolves when nothing is left to do but to send the rest of the response. Never fails. */
 export async function answer(service: HttpService, arrived: ArrivedRequest): Promise<void> {
-  const { request, response, connection, peer } = arrived;
-  let exchange: Exchange | undefined;
+  const { request, response, connection, operation } = arrived;
   distinguishFields(request);
+  response.setHeader("x-request-id", operation.id);
   try {
     if (arrived.refusal) throw arrived.refusal;
     assertWellFormed(request);
-    exchange = await open(service, arrived);
-    if (!exchange) return;
+    const exchange = await open(service, arrived);
+    if (!exchange) return operation.end();
     await handlerOf(exchange)(exchange);
     if (!response.headersSent) throw new FerryError("internal", "a handler has not responded");
-    logger.debug("{peer}: {method} {target}: {status}", () => said(arrived));
+    operation.end();
   } catch (error) {
     const failure = error instanceof HttpFailure ? error.failure : toFerryError(error);
-    const { method, target } = said(arrived);
-    const properties = { peer, method, target };
-    logFailure("{peer}: {method} {target}: {message} ({code})", failure, { properties });
-    exchange?.failed(failure);
+    operation.end(failure);
     // A response that has begun cannot report anything.
     if (response.headersSent) return connection.destroy();
     const known = error instanceof HttpFailure ? error : undefined;
     await report(service, arrived, { failure, known }).catch((error) => {
-      logFailure("{peer}: {method} {target}: {message} ({code})", error, { properties });
+      logFailure("Cannot answer {request}: {reason} ({code})", error, {
+        properties: { request: operation.id },
+      });
       connection.destroy();
     });
   }
@@ -103,14 +101,12 @@ async function report(
   else exchange.problem(failure, status, fields);
 }
 
-/** What the log says of a request. */
-function said(
-  { peer, request: { method, url = "" }, response: { statusCode: status } }: ArrivedRequest,
-) {
+/** What observers are told of a request before it is known what it asks for. */
+export function subjectOf({ method = "", url = "" }: IncomingMessage): OperationSubject {
   // Whoever knows a whole share link can use it.
   const shown = url.replace(SHARE_LINK, "$1…");
   const target = shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown;
-  return { peer, method, target, status };
+  return { op: "request", http: { method, target } };
 }
 
 /** So many characters of a target are logged. */

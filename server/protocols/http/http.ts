@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { formatAddress, type Listening } from "../../../lib/core/address.ts";
+import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
 import { Sessions } from "../../auth/sessions.ts";
 import { ShownTokens } from "../../auth/shown_tokens.ts";
@@ -19,6 +19,7 @@ import { BACKLOG, keepListening } from "../../net/node_listener.ts";
 import { REJECTION_MS } from "../../net/rejection.ts";
 import type { KeyPair } from "../../net/tls_listener.ts";
 import { guarded, logFailure } from "../../observe/failures.ts";
+import type { Refusal } from "../../observe/operation.ts";
 import type { HttpService } from "./exchange/exchange.ts";
 import { NO_TUNNEL, refusalOf } from "./refusal.ts";
 import { ServedConnection } from "./served_connection.ts";
@@ -148,7 +149,7 @@ async function listen(
     throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
   }
   server.on("error", (error) => {
-    logFailure("Cannot accept a connection on {kind}: {message} ({code})", error, {
+    logFailure("Cannot accept a connection on {kind}: {reason} ({code})", error, {
       properties: { kind },
       level: "warn",
     });
@@ -184,6 +185,10 @@ class Connections {
     const admission = limits.admit(socket.remoteAddress ?? "");
     socket.once("close", () => admission[Symbol.dispose]());
     const { rejection, mayReply } = admission;
+    if (rejection) {
+      const { remoteAddress: hostname = "", remotePort: port = 0 } = socket;
+      this.#refused({ hostname, port }, "limit");
+    }
     if (rejection && !mayReply) return void socket.destroy();
     if (tls) this.#awaitHandshake(socket, rejection);
     else this.#serve(socket, rejection);
@@ -215,8 +220,15 @@ class Connections {
   /** Ends a connection whose TLS handshake has failed. */
   unsecured(socket: TLSSocket, { message: why }: Error): void {
     // The message of the TLS library is meant for people.
-    logger.info("{peer}: no TLS: {why}", { peer: formatAddress(peerOf(socket)), why });
+    const peer = peerOf(socket);
+    logger.info("{peer}: no TLS: {why}", { peer: formatAddress(peer), why });
+    this.#refused(peer, "tls");
     socket.destroy();
+  }
+
+  #refused(peer: Address, reason: Refusal["reason"]): void {
+    const { tls, service: { traffic } } = this.#options;
+    traffic.refused({ peer, listener: tls ? "https" : "http", reason });
   }
 
   #serve(socket: Socket, rejection: FerryError | undefined): void {

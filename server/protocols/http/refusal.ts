@@ -6,7 +6,6 @@
 
 import { STATUS_CODES } from "node:http";
 import { FerryError } from "../../../lib/core/errors.ts";
-import { logFailure } from "../../observe/failures.ts";
 import type { Connection } from "./exchange/connection.ts";
 import { problemOf } from "./exchange/problem.ts";
 
@@ -39,8 +38,7 @@ export function refusalOf(error: Error): Refusal | undefined {
 }
 
 /** Responds to what cannot be understood, and ends the connection. */
-export function refuse(connection: Connection, peer: string, { failure, status }: Refusal): void {
-  logFailure("{peer}: {message} ({code})", failure, { properties: { peer } });
+export function refuse(connection: Connection, { failure, status }: Refusal): void {
   const problem = problemOf(failure, status);
   const body = `${JSON.stringify(problem)}\n`;
   const header = [

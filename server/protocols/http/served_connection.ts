@@ -7,10 +7,10 @@
 import { getLogger } from "@logtape/logtape";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { formatAddress } from "../../../lib/core/address.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { guarded } from "../../observe/failures.ts";
-import { answer } from "./answer.ts";
+import type { ClientConnection } from "../../observe/traffic.ts";
+import { answer, subjectOf } from "./answer.ts";
 import { Connection, type ConnectionOptions } from "./exchange/connection.ts";
 import type { HttpService } from "./exchange/exchange.ts";
 import { RequestBody } from "./exchange/request_body.ts";
@@ -40,7 +40,9 @@ interface Arrived {
 export class ServedConnection {
   readonly #options: ServedConnectionOptions;
   readonly #connection: Connection;
-  readonly #peer: string;
+  readonly #client: ClientConnection;
+  /** How many requests have been begun. */
+  #requests = 0;
   /** Requests that arrived while another one was answered. */
   readonly #waiting: Arrived[] = [];
   #current: Arrived | undefined;
@@ -58,7 +60,14 @@ export class ServedConnection {
       onLate: () => this.#late(),
       isSending: () => this.#unanswered.some(({ request }) => !request.complete),
     });
-    const peer = this.#peer = formatAddress(this.#connection.peer);
+    const { traffic, secure } = options.service;
+    const { peer: address } = this.#connection;
+    this.#client = traffic.open({
+      listener: secure ? "https" : "http",
+      peer: address,
+      close: () => this.destroy(),
+    });
+    const peer = this.#client.name;
     logger.debug("{peer} connected to HTTP", { peer });
     socket.on("error", () => {});
     // The client may have ended only its own direction, and may wait for responses.
@@ -67,6 +76,7 @@ export class ServedConnection {
     });
     socket.once("close", () => {
       logger.debug("{peer} disconnected from HTTP", { peer });
+      this.#client.end();
       this.#settle();
     });
   }
@@ -101,12 +111,13 @@ export class ServedConnection {
     const { response } = arrived;
     const { service, rejection: refusal } = this.#options;
     const connection = this.#connection;
+    const operation = this.#client.begin(++this.#requests, subjectOf(arrived.request));
     connection.awaitNothing();
     if (this.#isLast) response.shouldKeepAlive = false;
     const closed = Promise.withResolvers<void>();
     response.once("close", closed.resolve);
     connection.socket.once("close", closed.resolve);
-    await answer(service, { ...arrived, connection, peer: this.#peer, refusal });
+    await answer(service, { ...arrived, connection, operation, refusal });
     // The client may be slow to take the rest.
     if (!response.closed) connection.awaitClient();
     await closed.promise;
@@ -145,7 +156,10 @@ export class ServedConnection {
     if (this.#connection.isClosing) return;
     this.#connection.stopReading();
     const last = this.#unanswered.at(-1);
-    if (!last) return refuse(this.#connection, this.#peer, refusal);
+    if (!last) {
+      this.#client.begin(++this.#requests).end(refusal.failure);
+      return refuse(this.#connection, refusal);
+    }
     if (last.request.complete) {
       // It comes after requests that are still being answered.
       this.#refusal ??= refusal;

@@ -8,7 +8,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
 import type { Clock, Timer } from "../../../lib/core/clock.ts";
-import { formatAddress } from "../../../lib/core/address.ts";
 import {
   encodeAnnouncement,
   type Framing,
@@ -28,6 +27,7 @@ import {
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import type { AllowedCommands } from "../../exec/allowed_commands.ts";
 import { logFailure } from "../../observe/failures.ts";
+import type { ClientConnection, Traffic } from "../../observe/traffic.ts";
 import type { RunningCommand } from "../../exec/running_command.ts";
 import { Spool } from "../../exec/spool.ts";
 
@@ -62,6 +62,8 @@ export interface LineExecOptions {
   commands: AllowedCommands;
   /** Decides which connections are admitted. */
   limits: ConnectionLimits;
+  /** Takes note of connections, and of what goes on in them. */
+  traffic: Traffic;
   /** The framing: what is sent before the output. */
   framing: Framing;
   /** A client that transfers no byte for this long is disconnected, in milliseconds. */
@@ -74,13 +76,14 @@ export interface LineExecOptions {
  * @throws {FerryError} `io`, `denied`, `unreachable` if the address cannot be listened on
  */
 export function listenLineExec(address: ListenAddress, options: LineExecOptions): Listener {
-  const { limits, runtime: { clock } } = options;
+  const { limits, traffic, runtime: { clock } } = options;
   return listenTcp("classic-exec", address, {
     limits,
+    traffic,
     clock,
     begin(conn) {
       conn.setNoDelay(true);
-      return new LineExecHandler(conn, formatAddress(conn.remoteAddr), options);
+      return new LineExecHandler(conn, options);
     },
   });
 }
@@ -88,20 +91,27 @@ export function listenLineExec(address: ListenAddress, options: LineExecOptions)
 /** Serves one connection: line after line. */
 class LineExecHandler implements ConnectionHandler {
   readonly #connection: ByteConnection;
-  readonly #peer: string;
+  readonly #client: ClientConnection;
   readonly #options: LineExecOptions;
+  /** How many lines have arrived. */
+  #lines = 0;
   #idle = false;
   #draining = false;
 
-  constructor(conn: Deno.TcpConn, peer: string, options: LineExecOptions) {
+  constructor(conn: Deno.TcpConn, options: LineExecOptions) {
     this.#connection = new ByteConnection(conn, options);
-    this.#peer = peer;
+    this.#client = options.traffic.open({
+      listener: "classic-exec",
+      peer: conn.remoteAddr,
+      close: (reason) => this.close(reason),
+    });
     this.#options = options;
   }
 
   async run(): Promise<void> {
-    const peer = this.#peer;
+    const { name: peer } = this.#client;
     logger.debug("{peer} connected to classic exec", { peer });
+    let failure: FerryError | undefined;
     try {
       for (let goOn = true; goOn && !this.#draining;) {
         this.#idle = true;
@@ -111,9 +121,11 @@ class LineExecHandler implements ConnectionHandler {
       }
       await this.#connection.closeGracefully();
     } catch (error) {
-      logFailure("{peer} left: {message} ({code})", error, { properties: { peer } });
+      failure = toFerryError(error);
+      logFailure("{peer} left: {reason} ({code})", error, { properties: { peer } });
     } finally {
       this.#connection.close();
+      this.#client.end(failure);
       logger.debug("{peer} disconnected", { peer });
     }
   }
@@ -146,30 +158,36 @@ class LineExecHandler implements ConnectionHandler {
 
   /** Runs a line and sends its output. Returns false if it is unknown where the next line begins. */
   async #answer(bytes: Uint8Array): Promise<boolean> {
-    const peer = this.#peer;
     using answer = new Answer(this.#connection, this.#options);
+    const operation = this.#client.begin(++this.#lines, { op: "exec" });
+    operation.count = () => ({ received: bytes.length, sent: answer.size });
     let name = "";
     try {
       const line = decodeLine(bytes);
       name = line;
+      operation.subject = { op: "exec", command: line };
       const outputLimit = this.#options.framing === "length" ? MAX_OUTPUT_BYTES : Infinity;
       const request = { op: "exec", command: line } as const;
       const command = this.#options.commands.start(request, { stdin: false, outputLimit });
-      logger.info("{peer}: {action}", { peer, action: `run ${quote(line)}` });
-      await this.#collect(command, answer);
+      operation.exitCode = await this.#collect(command, answer);
     } catch (reason) {
       const error = toFerryError(reason);
       // The client has disconnected, or cannot be answered.
-      if (wasCut(error)) throw error;
+      if (wasCut(error)) {
+        operation.end(error);
+        throw error;
+      }
       const failure = error.during(`run ${quote(name)}`);
-      logFailure("{peer}: {message} ({code})", failure, { properties: { peer } });
+      operation.end(failure);
       await answer.remark(failure.message);
     }
+    operation.end();
     await answer.send(name);
     return bytes.length <= MAX_LINE_BYTES;
   }
 
-  async #collect(command: RunningCommand, answer: Answer): Promise<void> {
+  /** Sends the output of a command on. Returns its exit status. */
+  async #collect(command: RunningCommand, answer: Answer): Promise<number> {
     await using running = command;
     using _hold = this.#connection.hold();
     const { clock } = this.#options.runtime;
@@ -190,7 +208,7 @@ class LineExecHandler implements ConnectionHandler {
           continue;
         }
         if (value.timed_out) await answer.remark("the command was killed: its time was up");
-        return;
+        return value.exit_code;
       }
     } finally {
       clock.clearTimeout(leaving);
@@ -232,6 +250,11 @@ class Answer implements Disposable {
     this.#digest = new Md5(runtime.digests.md5Engine);
     this.#stdout = new Spool(runtime.buffers);
     this.#stderr = new Spool(runtime.buffers);
+  }
+
+  /** The size of the output so far, in bytes. */
+  get size(): number {
+    return this.#written + this.#stdout.size + this.#stderr.size;
   }
 
   /** Adds a chunk of output. */

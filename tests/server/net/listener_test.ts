@@ -5,8 +5,10 @@ import {
   type ConnectionSource,
   listenTcp,
 } from "../../../server/net/listener.ts";
+import type { Address } from "../../../lib/core/address.ts";
 import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
 import { ConnectionLimits } from "../../../server/net/connection_limits.ts";
+import { Traffic } from "../../../server/observe/traffic.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { setImmediate } from "node:timers";
 import { DENO, programArgs, TempDir } from "../../support/programs.ts";
@@ -20,14 +22,17 @@ const limits = new ConnectionLimits({
   maxConnectionsPerSource: 0,
 });
 
+/** Tells nobody of anything. */
+const traffic = new Traffic([], SYSTEM_CLOCK);
+
 const LISTENING = { kind: "tcp", hostname: "127.0.0.1", port: 1 } as const;
 
 class FakeConn {
-  readonly remoteAddr: { hostname: string };
+  readonly remoteAddr: Address;
   closed = false;
 
   constructor(hostname = "127.0.0.1") {
-    this.remoteAddr = { hostname };
+    this.remoteAddr = { hostname, port: 1 };
   }
 
   close() {
@@ -106,6 +111,7 @@ Deno.test("AcceptLoop accepts on after errors, and pauses longer after each", as
   const started = performance.now();
   const loop = AcceptLoop.start(LISTENING, source, {
     limits,
+    traffic,
     clock: SYSTEM_CLOCK,
     begin(conn) {
       begun.resolve(conn);
@@ -124,6 +130,7 @@ Deno.test("AcceptLoop.close() does not wait for a pause after an error", async (
   source.give(...Array.from({ length: 1000 }, tooManyFiles));
   const loop = AcceptLoop.start(LISTENING, source, {
     limits,
+    traffic,
     clock: SYSTEM_CLOCK,
     begin: () => new FakeHandler(),
   });
@@ -157,6 +164,7 @@ Deno.test("AcceptLoop logs what nobody foresaw of a connection, ends it, and tak
   source.give(...conns);
   const loop = AcceptLoop.start(LISTENING, source, {
     limits,
+    traffic,
     clock: SYSTEM_CLOCK,
     begin(conn) {
       const at = conns.indexOf(conn);
@@ -191,6 +199,7 @@ Deno.test("AcceptLoop.close() ends all connections where one cannot be told to e
   source.give(...all.map(() => new FakeConn()));
   const loop = AcceptLoop.start(LISTENING, source, {
     limits,
+    traffic,
     clock: SYSTEM_CLOCK,
     begin() {
       const served = all[count++]!;
@@ -220,6 +229,7 @@ Deno.test("AcceptLoop closes a connection that cannot be served, and takes the n
   source.give(bad, good);
   const loop = AcceptLoop.start(LISTENING, source, {
     limits,
+    traffic,
     clock: SYSTEM_CLOCK,
     begin(conn) {
       if (conn === bad) throw new Deno.errors.NotConnected("gone");
@@ -245,6 +255,7 @@ Deno.test("AcceptLoop.close() drains, and ends after the time for that what is s
   const waiting = [...all];
   const loop = AcceptLoop.start(LISTENING, source, {
     limits,
+    traffic,
     clock: SYSTEM_CLOCK,
     begin() {
       if (waiting.length === 1) begun.resolve();
@@ -273,6 +284,7 @@ Deno.test("AcceptLoop closes a connection that is not taken, and says why where 
     source.give(conns[0]!, conns[1]!);
     const loop = AcceptLoop.start(LISTENING, source, {
       limits,
+      traffic,
       clock: SYSTEM_CLOCK,
       begin(conn) {
         begun.push(conn);
@@ -307,6 +319,7 @@ Deno.test("listenTcp() says which address it cannot listen on", () => {
   try {
     listenTcp("tcp", { hostname: "127.0.0.1", port }, {
       limits,
+      traffic,
       clock: SYSTEM_CLOCK,
       begin: () => new FakeHandler(),
     });

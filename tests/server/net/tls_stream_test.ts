@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { RUNTIME } from "../../support/runtime.ts";
 import { SYSTEM_CLOCK } from "../../../lib/core/clock.ts";
+import { Traffic } from "../../../server/observe/traffic.ts";
 import { ConnectionLimits } from "../../../server/net/connection_limits.ts";
 import { createCertificate } from "../../../server/cli/certificate.ts";
 import { listenTls, type TlsListener } from "../../../server/net/tls_listener.ts";
@@ -28,6 +29,7 @@ class Fixture implements AsyncDisposable {
       keyPair: KEY_PAIR,
       handshakeTimeout: 10_000,
       runtime: RUNTIME,
+      traffic: new Traffic([], SYSTEM_CLOCK),
       limits: new ConnectionLimits({
         clock: SYSTEM_CLOCK,
         maxConnections: 0,

@@ -6,8 +6,8 @@ import { RecordedLog } from "../../support/recorded_log.ts";
 Deno.test("logFailure() logs what was foreseen in a line", async () => {
   await using log = await RecordedLog.start();
   const error = new FerryError("closed", "the peer left", { cause: new Error("underneath") });
-  logFailure("{peer}: {message} ({code})", error, { properties: { peer: "somebody" } });
-  logFailure("{message}", Object.assign(new Error("x"), { code: "ENOSPC" }), { level: "warn" });
+  logFailure("{peer}: {reason} ({code})", error, { properties: { peer: "somebody" } });
+  logFailure("{reason}", Object.assign(new Error("x"), { code: "ENOSPC" }), { level: "warn" });
   assertEquals(log.lines, [
     "info: somebody: the peer left (closed)",
     "warning: no space left on the device",
@@ -18,7 +18,7 @@ Deno.test("logFailure() logs what nobody foresaw as an error, with its cause", a
   await using log = await RecordedLog.start();
   const cause = new TypeError("x is undefined");
   const internal = new FerryError("internal", "it cannot be");
-  for (const error of [cause, internal, internal.during("try")]) logFailure("{message}", error);
+  for (const error of [cause, internal, internal.during("try")]) logFailure("{reason}", error);
   assertEquals(log.records.map(({ level }) => level), ["error", "error", "error"]);
   assertEquals(log.records.map(({ properties }) => properties.cause), [cause, internal, internal]);
   assertEquals(log.lines[0], `error: unexpected TypeError: x is undefined: ${cause}`);

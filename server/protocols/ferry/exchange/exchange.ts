@@ -13,7 +13,8 @@ import type { IncomingBody } from "../../../../lib/wire/body.ts";
 import type { Permit } from "../../../auth/permit.ts";
 import { FileService } from "../../../files/file_service.ts";
 import { StageService } from "../../../files/stage_service.ts";
-import { UploadService } from "../../../files/upload_service.ts";
+import { UploadService, type UploadServiceOptions } from "../../../files/upload_service.ts";
+import type { Operation } from "../../../observe/traffic.ts";
 import type { ServedConnection } from "./served_connection.ts";
 import type { ReplyHeader } from "./reply_queue.ts";
 
@@ -52,6 +53,11 @@ export interface StreamedReply {
   closing?: () => ReplyHeader;
 }
 
+/** What an {@linkcode Exchange} is made of. */
+type ExchangeParts<Kind extends Request> =
+  & Pick<Exchange<Kind>, "request" | "body" | "permit" | "operation">
+  & { handler: Handler<Kind> };
+
 /** A request that was permitted, and the ways to reply to it. Each returns whether the connection can still be used. */
 export class Exchange<Kind extends Request = Request> {
   /** The connection on which it arrived. */
@@ -62,19 +68,20 @@ export class Exchange<Kind extends Request = Request> {
   readonly body: IncomingBody;
   /** The permit that allows it. */
   readonly permit: Permit;
+  /** The record of the operation, which observers are told of. */
+  readonly operation: Operation;
   readonly #handler: Handler<Kind>;
 
   /** Creates the exchange for a request that arrived on a connection. */
   constructor(
     connection: ServedConnection,
-    { handler, request, body, permit }: Pick<Exchange<Kind>, "request" | "body" | "permit"> & {
-      handler: Handler<Kind>;
-    },
+    { handler, request, body, permit, operation }: ExchangeParts<Kind>,
   ) {
     this.connection = connection;
     this.request = request;
     this.body = body;
     this.permit = permit;
+    this.operation = operation;
     this.#handler = handler;
   }
 
@@ -90,7 +97,7 @@ export class Exchange<Kind extends Request = Request> {
 
   /** The upload service, confined to the files that the request may reach. */
   get uploads(): UploadService {
-    return new UploadService(this.permit, this.connection.fileOptions);
+    return new UploadService(this.permit, this.#uploading);
   }
 
   /**
@@ -101,7 +108,12 @@ export class Exchange<Kind extends Request = Request> {
   async uploadsInto(stage: string | undefined): Promise<UploadService> {
     if (stage === undefined) return this.uploads;
     const tree = await this.stages.of(stage);
-    return new UploadService(this.permit, this.connection.fileOptions, tree);
+    return new UploadService(this.permit, this.#uploading, tree);
+  }
+
+  get #uploading(): UploadServiceOptions {
+    const { connection: { fileOptions }, operation } = this;
+    return { ...fileOptions, onStored: (file) => operation.stored(file) };
   }
 
   /** The service for directories that are published as one. */
@@ -112,6 +124,7 @@ export class Exchange<Kind extends Request = Request> {
 
   /** Replies with a header alone. */
   async reply(keys: ReplyHeader): Promise<boolean> {
+    this.operation.end();
     await this.connection.replies.push(Promise.resolve({ status: "ok", ...keys }));
     return true;
   }
@@ -122,10 +135,10 @@ export class Exchange<Kind extends Request = Request> {
    * @param reading what may still be reading the body; its failure is ignored
    */
   async refuse(error: unknown, reading: Promise<unknown>): Promise<boolean> {
-    const { connection, request, body, action } = this;
+    const { connection, operation, body, action } = this;
     const read = reading.catch(() => {});
     const failure = toFerryError(error).during(action);
-    await connection.refuse(failure, request);
+    await connection.refuse(failure, operation);
     if (!body.ended) await connection.giveUp(read, failure);
     return await connection.skip(body);
   }
@@ -140,9 +153,12 @@ export class Exchange<Kind extends Request = Request> {
     outcome: Promise<ReplyHeader>,
     options?: { effective?: boolean },
   ): Promise<boolean> {
-    const reply = outcome.then((keys) => ({ status: "ok", ...keys }), (error) => {
+    const reply = outcome.then((keys) => {
+      this.operation.end();
+      return { status: "ok", ...keys };
+    }, (error) => {
       const failure = toFerryError(error).during(this.action);
-      this.connection.failed(failure, this.request);
+      this.connection.failed(failure, this.operation);
       return errorReply(failure);
     });
     await this.connection.replies.push(reply, options);
@@ -173,15 +189,21 @@ export class Exchange<Kind extends Request = Request> {
    * @throws the error if it could not be begun
    */
   async stream(send: () => Promise<void>): Promise<boolean> {
-    const { connection, request } = this;
+    const { connection, body, operation } = this;
     const { wire } = connection;
     const before = wire.bytesTaken;
+    const contentBefore = wire.contentTaken;
+    operation.count = () => ({
+      received: Number(body.count),
+      sent: wire.contentTaken - contentBefore,
+    });
     try {
       connection.unsent = true;
       await send();
+      operation.end();
     } catch (error) {
       if (wire.bytesTaken === before) throw error;
-      connection.failed(toFerryError(error).during(this.action), request);
+      connection.failed(toFerryError(error).during(this.action), operation);
       // If the client has disconnected, that has already been reported.
       if (wire.writable) await wire.flush().catch(() => {});
     }

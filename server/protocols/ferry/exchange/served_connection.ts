@@ -6,10 +6,10 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { type Address, type ListenerKind } from "../../../../lib/core/address.ts";
 import { FerryError, wasCut } from "../../../../lib/core/errors.ts";
 import type { Places } from "../../../../lib/core/places.ts";
 import type { Runtime } from "../../../../lib/runtime/runtime.ts";
-import type { Request } from "../../../../lib/wire/operations/operations.ts";
 import { errorReply } from "../../../../lib/wire/error_reply.ts";
 import { type IncomingBody, MAX_DRAIN_BYTES } from "../../../../lib/wire/body.ts";
 import { Wire } from "../../../../lib/wire/frames.ts";
@@ -23,7 +23,7 @@ import type { AssembledUploads } from "../../../files/assembled_upload.ts";
 import type { ReservedUpload } from "../../../files/offered_upload.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { logFailure } from "../../../observe/failures.ts";
-import type { SessionHooks } from "../../../observe/hooks.ts";
+import type { ClientConnection, Operation, Traffic } from "../../../observe/traffic.ts";
 import type { Shares } from "../../../shares/shares.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import { ReplyQueue } from "./reply_queue.ts";
@@ -53,12 +53,14 @@ export interface SessionOptions {
   minRate: number;
   /** Limits how many connections are compressed. */
   compressed: Places;
-  /** The peer's address, for the log. */
-  peer: string;
+  /** The kind of the listener that the connection came by. */
+  listener: ListenerKind;
+  /** The peer's address. */
+  peer: Address;
   /** The share links; undefined if the server has no listener that they could lead to. */
   links?: SessionLinks | undefined;
-  /** Called with the outcomes of requests; undefined if no hook is set. */
-  tell?: SessionHooks | undefined;
+  /** Takes note of the connection, and of what goes on in it. */
+  traffic: Traffic;
   /** The key under which failed logins are counted. */
   source: string;
 }
@@ -86,6 +88,8 @@ export class ServedConnection {
   readonly replies: ReplyQueue;
   /** The identity of its client. */
   readonly identity: Identity;
+  /** The record of it, which observers are told of. */
+  readonly client: ClientConnection;
   /** The options shared by the file and upload services of its requests. */
   readonly fileOptions: UploadServiceOptions;
   /**
@@ -100,21 +104,27 @@ export class ServedConnection {
   draining = false;
   /** Its place among the compressed connections; undefined if it is not one. */
   #compressed: Disposable | undefined;
-  /** Whether the end of the connection was already logged and reported to the hooks. */
+  /** Whether the end of the connection was already reported. */
   #endTold = false;
 
   /** Creates the state of a connection that was just accepted. */
   constructor(stream: ByteStream, options: SessionOptions) {
-    const { runtime, idleTimeout, minRate, authority, source, storage, locks, tell } = options;
+    const { runtime, idleTimeout, minRate, authority, source, storage, locks } = options;
+    const { traffic, listener, peer } = options;
     this.options = options;
     this.wire = new Wire(stream, { runtime, idleTimeout, minRate });
     this.replies = new ReplyQueue(this.wire);
     this.identity = new Identity(authority, source);
+    this.client = traffic.open({
+      listener,
+      peer,
+      shown: () => this.identity.shown,
+      close: (reason) => this.close(reason),
+    });
     this.fileOptions = {
       storage,
       locks,
       runtime,
-      onStored: tell && ((file) => tell.stored(file, this.identity.shown)),
       onTakenOver: () => {
         this.close(new FerryError("closed", "another connection has resumed this upload"));
       },
@@ -156,31 +166,46 @@ export class ServedConnection {
     await this.replies.settle();
   }
 
-  /**
-   * Replies with the error that a request failed with. Without a request, the error is about a message that could not
-   * be understood.
-   */
-  async refuse(error: FerryError, request?: Request): Promise<void> {
-    this.failed(error, request);
+  /** Takes note of a request that has arrived with a body, or of a message that cannot be understood. */
+  begin(body?: IncomingBody): Operation {
+    const { messagesRead } = this.wire;
+    const operation = this.client.begin(body ? messagesRead : messagesRead + 1);
+    if (body) operation.count = () => ({ received: Number(body.count), sent: 0 });
+    return operation;
+  }
+
+  /** Replies with the error that an operation failed with. */
+  async refuse(error: FerryError, operation: Operation): Promise<void> {
+    this.failed(error, operation);
     await this.replies.push(Promise.resolve(errorReply(error)));
   }
 
-  /** Reports a failed request to the log and the hooks, but not to the client. */
-  failed(error: FerryError, request?: Request): void {
-    this.log("{peer}: {message} ({code})", error, request);
+  /** Reports that an operation has failed, but not to the client. */
+  failed(error: FerryError, operation: Operation): void {
+    if (this.#isKnown(error)) operation.forget();
+    else operation.end(error);
   }
 
-  /** Logs a failure and reports it to the hooks. */
-  log(text: string, error: FerryError, request?: Request): void {
-    // When a connection ends, everything that waits for it fails: this is reported only once.
-    if (this.wire.closed && wasCut(error)) {
-      if (this.#endTold) return;
-      this.#endTold = true;
-    }
-    const { peer, tell } = this.options;
-    logFailure(text, error, { properties: { peer } });
+  /**
+   * Logs that the connection has failed between two requests.
+   *
+   * @returns the error, if it was not reported before, and is a failure
+   */
+  left(error: FerryError): FerryError | undefined {
+    if (this.#isKnown(error)) return undefined;
     // If this side closes an idle connection to shut down, that is not a failure.
-    if (request || !this.draining) tell?.failed(error, this.identity.shown, request);
+    const level = this.draining ? "debug" : "info";
+    const properties = { peer: this.client.name };
+    logFailure("{peer} left: {reason} ({code})", error, { properties, level });
+    return this.draining ? undefined : error;
+  }
+
+  /** Whether an error is the end of the connection, because of which everything that waits for it fails, once more. */
+  #isKnown(error: FerryError): boolean {
+    if (!this.wire.closed || !wasCut(error)) return false;
+    const known = this.#endTold;
+    this.#endTold = true;
+    return known;
   }
 
   /** Reads and discards the rest of a body. Returns false if it is too long, so that the connection has to end. */

@@ -6,7 +6,6 @@
 
 import { FerryError } from "../../../../lib/core/errors.ts";
 import type { AuthRequest } from "../../../../lib/wire/operations/auth.ts";
-import { logger } from "../exchange/served_connection.ts";
 import type { Handler } from "../exchange/exchange.ts";
 
 /** Answers an `auth`. */
@@ -14,7 +13,7 @@ export const auth: Handler<AuthRequest> = {
   action: () => "take the token",
 
   async answer(exchange) {
-    const { identity, options: { peer } } = exchange.connection;
+    const { identity } = exchange.connection;
     const { scram } = exchange.request;
     if (identity.mechanism === "none") {
       throw new FerryError("bad_header", "this server has no login");
@@ -24,7 +23,6 @@ export const auth: Handler<AuthRequest> = {
       return await exchange.reply({ scram: await identity.challenge(scram) });
     }
     const proof = await identity.prove(scram);
-    logger.info("{peer} is {name}", { peer, name: identity.name });
     return await exchange.reply({ scram: proof, scopes: identity.scopes });
   },
 };

@@ -17,11 +17,11 @@ export const exec: Handler<ExecRequest> = {
   readsBody: true,
 
   async answer(exchange) {
-    const { connection, request, body, permit, action } = exchange;
-    const { wire, options: { commands, peer } } = connection;
+    const { connection, request, body, permit, action, operation } = exchange;
+    const { wire, options: { commands }, client } = connection;
     if (!commands) throw new FerryError("denied", "the server runs no commands");
     const command = commands.start(request, { stdin: !body.ended });
-    logger.info("{peer}: {action}", { peer, action });
+    logger.debug("{peer}: begins to {action}", { peer: client.name, action });
     // While the command runs, or the client takes time to read its output, the client does not count as silent.
     wire.patience = command.timeout;
     using _watch = permit.onEnd((error) => {
@@ -29,8 +29,8 @@ export const exec: Handler<ExecRequest> = {
       command.abort(error);
     });
     const goOn = await exchange.stream(async () => {
-      const end = await replyWithOutput(wire, body, { command, action });
-      logger.debug("{peer}: {action}: exit status {exit_code}", { peer, action, ...end });
+      const { exit_code } = await replyWithOutput(wire, body, { command, action });
+      operation.exitCode = exit_code;
     });
     wire.patience = 0;
     return goOn && await connection.skip(body, MAX_UNREAD_INPUT_BYTES);

@@ -21,7 +21,7 @@ export const get: Handler<GetRequest> = {
   action: ({ filename }) => `get ${quote(filename)}`,
 
   async answer(exchange) {
-    const { connection, request, permit } = exchange;
+    const { connection, request, permit, operation } = exchange;
     const { wire } = connection;
     const { buffers, digests } = wire.runtime;
     const { filename, algorithm } = request;
@@ -33,6 +33,7 @@ export const get: Handler<GetRequest> = {
       using lent = buffers.lend(size);
       const { bytes } = lent;
       const checksum = await readWhole(file, { into: bytes, algorithm, digests });
+      operation.checksum = checksum;
       const keys = { offset: 0, ...checksumKeys(algorithm, checksum), total_size: size };
       return await exchange.stream(() => wire.writeFrame({ ...header, ...keys }, bytes));
     }
@@ -47,6 +48,10 @@ export const get: Handler<GetRequest> = {
         checksum,
         algorithm,
       });
+      if (!file.isRange) {
+        operation.checksum = sent.checksum;
+        operation.resumedFrom = offset;
+      }
       await file.remember(sent.checksum);
     });
   },

@@ -34,6 +34,8 @@ export interface ContentSenderParts {
   readonly connection: Connection;
   /** Writes the header. Called when the first piece has been read. */
   begin(): void;
+  /** Called with the number of bytes that the system has just taken. */
+  onSent(count: number): void;
 }
 
 /** Sends the content of one response. */
@@ -41,14 +43,16 @@ export class ContentSender {
   readonly #response: ServerResponse;
   readonly #connection: Connection;
   readonly #begin: () => void;
+  readonly #onSent: (count: number) => void;
   readonly #deadlines: Deadlines;
   #failure: FerryError | undefined;
 
   /** Nothing is sent yet. */
-  constructor({ response, connection, begin }: ContentSenderParts) {
+  constructor({ response, connection, begin, onSent }: ContentSenderParts) {
     this.#response = response;
     this.#connection = connection;
     this.#begin = begin;
+    this.#onSent = onSent;
     this.#deadlines = connection.deadlines((reason) => this.fail(reason));
   }
 
@@ -166,6 +170,7 @@ export class ContentSender {
       start((error) => error ? reject(toFerryError(error)) : resolve());
       await promise;
       this.#deadlines.moved("write", count, { paced: true });
+      this.#onSent(count);
     } catch (error) {
       // The reason why the connection was ended is more informative than the failed write.
       throw this.#failure ?? error;

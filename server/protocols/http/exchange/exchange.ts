@@ -18,9 +18,10 @@ import type { ShownTokens } from "../../../auth/shown_tokens.ts";
 import { AddressedUploads } from "../../../files/addressed_uploads.ts";
 import { FileService } from "../../../files/file_service.ts";
 import type { Records } from "../../../files/records.ts";
+import type { StoredUpload } from "../../../files/upload.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { UploadService } from "../../../files/upload_service.ts";
-import type { Hooks } from "../../../observe/hooks.ts";
+import type { Operation, Traffic } from "../../../observe/traffic.ts";
 import type { Shares, Visit } from "../../../shares/shares.ts";
 import type { Storage } from "../../../storage/storage.ts";
 import type { Connection } from "./connection.ts";
@@ -47,8 +48,8 @@ export interface HttpService {
   readonly tokens: ShownTokens;
   /** The sessions of browsers. */
   readonly sessions: Sessions;
-  /** The hooks of the program around the server. */
-  readonly hooks: Hooks;
+  /** Takes note of connections, and of what goes on in them. */
+  readonly traffic: Traffic;
   /** The origins of web pages elsewhere whose scripts may make requests: `https://app.example.org`. */
   readonly origins: readonly string[];
   /** The names that the server is known by, in lower case, beside `localhost` and its addresses. */
@@ -104,6 +105,7 @@ export interface ExchangeParts {
   readonly body: RequestBody;
   readonly caller: Caller;
   readonly view: View;
+  readonly operation: Operation;
 }
 
 const ENCODER = new TextEncoder();
@@ -126,8 +128,10 @@ export class Exchange {
   readonly caller: Caller;
   /** The part of the tree that it sees. */
   readonly view: View;
-  /** The access that was last asked for. */
-  #access: AccessRequest | undefined;
+  /** The record of the request, which observers are told of. */
+  readonly operation: Operation;
+  /** How many bytes of content were sent. */
+  #sent = 0;
 
   /** Creates the exchange for a request whose header has arrived. */
   constructor(parts: ExchangeParts) {
@@ -139,6 +143,10 @@ export class Exchange {
     this.body = parts.body;
     this.caller = parts.caller;
     this.view = parts.view;
+    const { operation, caller, body } = parts;
+    this.operation = operation;
+    operation.shown = caller.shown;
+    operation.count = () => ({ received: body.count, sent: this.#sent });
   }
 
   /** The method. */
@@ -194,7 +202,8 @@ export class Exchange {
    * @throws {FerryError} `auth_required`, `denied`
    */
   permit(access: AccessRequest): Permit {
-    this.#access = access;
+    const { op, filename, to } = access;
+    this.operation.subject = { ...this.operation.subject, op, filename, to };
     return this.caller.permit(access);
   }
 
@@ -217,10 +226,7 @@ export class Exchange {
 
   get #uploading() {
     const { storage, runtime, locks } = this.service;
-    const tell = this.#tell;
-    const onStored = tell && ((file: Parameters<typeof tell.stored>[0]) => {
-      tell.stored(file, this.caller.shown);
-    });
+    const onStored = (file: StoredUpload) => this.operation.stored(file);
     // Another client has taken over the partial upload.
     const onTakenOver = () => this.abort();
     return { storage, runtime, locks, onStored, onTakenOver };
@@ -237,15 +243,6 @@ export class Exchange {
     await this.view.visit?.countDownload({ first, source });
   }
 
-  get #tell() {
-    return this.service.hooks.toldBy(this.connection.peer);
-  }
-
-  /** Tells the program around the server that the request has failed. */
-  failed(error: FerryError): void {
-    this.#tell?.failed(error, this.caller.shown, this.#access);
-  }
-
   /** Ends the connection at once: a response that has begun cannot report an error in another way. */
   abort(): void {
     this.connection.destroy();
@@ -257,7 +254,9 @@ export class Exchange {
     const hasLength = status !== 204 && status !== 304;
     const length = hasLength ? { "content-length": bytes.length } : {};
     this.#begin(status, { ...length, ...fields });
-    this.response.end(this.method === "HEAD" || !hasLength ? undefined : bytes);
+    const isSent = this.method !== "HEAD" && hasLength;
+    if (isSent) this.#sent += bytes.length;
+    this.response.end(isSent ? bytes : undefined);
   }
 
   /**
@@ -285,9 +284,15 @@ export class Exchange {
     if (size !== undefined && size <= SMALL_SOURCE_BYTES && "read" in content) {
       const bytes = await wholeOf(content, size);
       begin();
+      this.#sent += bytes.length;
       return void response.end(bytes);
     }
-    const sender = new ContentSender({ response, connection, begin });
+    const sender = new ContentSender({
+      response,
+      connection,
+      begin,
+      onSent: (count) => this.#sent += count,
+    });
     using _watch = permit?.onEnd((reason) => sender.fail(reason));
     if (size === undefined) await sender.unsized(content);
     else if ("read" in content) await sender.sized(content, size);

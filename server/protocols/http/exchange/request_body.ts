@@ -42,6 +42,8 @@ export class RequestBody {
   #buffered = 0;
   /** How many bytes have arrived since they were last waited for. */
   #arrived = 0;
+  /** How many bytes were read. */
+  #count = 0;
   #paused = false;
   #deadlines: Deadlines | undefined;
   #ended = false;
@@ -61,6 +63,11 @@ export class RequestBody {
   /** Whether all of it was read, or there is none. */
   get ended(): boolean {
     return this.size === 0 || this.#ended && this.#chunks.length === 0;
+  }
+
+  /** How many bytes of it were read. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Whether the connection can be used for another request although nobody has read the rest. */
@@ -101,6 +108,7 @@ export class RequestBody {
       const piece = chunk.subarray(this.#taken, this.#taken + into.length - filled);
       into.set(piece, filled);
       filled += piece.length;
+      this.#count += piece.length;
       this.#taken += piece.length;
       if (this.#taken < chunk.length) break;
       this.#taken = 0;

@@ -42,6 +42,7 @@ const EXPOSED = [
   "Upload-Offset",
   "Upload-Prefix-Digest",
   "WWW-Authenticate",
+  "X-Request-Id",
 ].join(", ");
 
 /** How long a browser may remember what scripts of an origin may do, in seconds. */

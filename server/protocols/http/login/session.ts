@@ -4,17 +4,13 @@
  * @module
  */
 
-import { getLogger } from "@logtape/logtape";
 import * as v from "valibot";
-import { formatAddress } from "../../../../lib/core/address.ts";
 import { scopesOf } from "../../../auth/grants.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { readJson } from "../exchange/json_body.ts";
 import { giveSession, sessionsIn, takeSession } from "./cookies.ts";
 import { tokenFrom } from "./credentials.ts";
 import { callerShowing, type LoggedIn, loginOf } from "./logins.ts";
-
-const logger = getLogger(["ferry", "server"]);
 
 /** What logs a client in. */
 const LOGIN = v.object({ token: v.string("is not a string") });
@@ -28,20 +24,20 @@ export async function showSession(exchange: Exchange): Promise<void> {
 
 /** Begins a session with the token in the body. */
 export async function beginSession(exchange: Exchange): Promise<void> {
-  const { service } = exchange;
+  const { service, operation } = exchange;
+  operation.subject = { ...operation.subject, op: "login" };
   const { token: shown } = await readJson(exchange, LOGIN);
   const caller = await callerShowing(() => tokenFrom(shown), exchange);
   const session = await service.sessions.begin(caller.shown!);
-  const { remoteAddress: hostname = "", remotePort: port = 0 } = exchange.request.socket;
-  const peer = formatAddress({ hostname, port });
-  logger.info("{peer} is {name}", { peer, name: caller.name });
+  operation.shown = caller.shown;
   const fields = { ...NO_STORE, "set-cookie": giveSession(session, service) };
   exchange.json(200, describe(exchange, { caller, by: "cookie" }), fields);
 }
 
 /** Ends the session. */
 export async function endSession(exchange: Exchange): Promise<void> {
-  const { service, request: { headers: { cookie = "" } } } = exchange;
+  const { service, request: { headers: { cookie = "" } }, operation } = exchange;
+  operation.subject = { ...operation.subject, op: "logout" };
   const forget: string[] = [];
   for (const text of sessionsIn(cookie, service)) {
     // Others are of other servers at this host.

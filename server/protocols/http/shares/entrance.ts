@@ -50,10 +50,9 @@ export async function enterShare(exchange: Exchange): Promise<Exchange | undefin
   if (isWhole && (!file || wantsPage(exchange) && !query.has("download"))) {
     return void exchange.send(307, { location: `${prefix}/`, "cache-control": "no-store" });
   }
-  const { connection, body } = exchange;
   const view: View = { base: baseOf(share), prefix, visit };
   const target = { ...parseTarget(rest === "" ? file! : rest), query };
-  return new Exchange({ service, connection, request, response, body, caller, view, target });
+  return new Exchange({ ...exchange, caller, view, target });
 }
 
 function nothingThere(reason: string): HttpFailure {

@@ -312,5 +312,5 @@ testWithMount("ferryd and ferry name a file system whose program has ended", asy
     assertMatch(stderr, /program that serves it has ended/);
   }
   const { stderr } = await ferryd.stop();
-  assertEquals(stderr.match(/far" is gone/g)?.length, 1, stderr);
+  assertEquals(stderr.match(/far is gone/g)?.length, 1, stderr);
 }, ["bindfs", "/dev/fuse", "pkill"]);

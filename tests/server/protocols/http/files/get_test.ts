@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { md5 } from "../../../../support/bytes.ts";
 import { HttpServer } from "../../../../support/http_server.ts";
 
@@ -9,7 +9,7 @@ Deno.test("a GET sends a file, and a HEAD only what describes it", async () => {
   Deno.utimeSync(server.path("a.txt"), time, time);
   const got = await server.request("GET", "/a.txt");
   assertEquals([got.status, got.text], [200, "0123456789"]);
-  const { date: _, ...described } = got.headers;
+  const { date: _, "x-request-id": id, ...described } = got.headers;
   assertEquals(described, {
     "accept-ranges": "bytes",
     "cache-control": "private, no-cache",
@@ -27,8 +27,10 @@ Deno.test("a GET sends a file, and a HEAD only what describes it", async () => {
     "x-content-type-options": "nosniff",
   });
   const head = await server.request("HEAD", "/a.txt");
-  const { date: __, ...told } = head.headers;
+  const { date: __, "x-request-id": nextId, ...told } = head.headers;
   assertEquals([head.status, head.bytes.length, told], [200, 0, described]);
+  for (const each of [id, nextId]) assertMatch(String(each), /^[0-9a-f]{12}\.1$/);
+  assert(id !== nextId);
 });
 
 Deno.test("an empty file is sent as one", async () => {

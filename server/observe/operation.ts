@@ -1,0 +1,147 @@
+/**
+ * What a server tells of the operations of its clients.
+ *
+ * @module
+ */
+
+import type { Address, ListenerKind } from "../../lib/core/address.ts";
+import type { Checksum } from "../../lib/core/checksum.ts";
+import type { ErrorCode, FerryError } from "../../lib/core/errors.ts";
+import type { StoredUpload } from "../files/upload.ts";
+
+/**
+ * The kind of an operation: an operation of the protocol, where `put` includes uploads over HTTP; `offer`, the question
+ * whether a file should be sent; `login`, the end of a login; `logout`; `request`, any other request over HTTP, such as
+ * one for a part of the page; `unknown`, what was no valid request.
+ */
+export type OperationKind =
+  | "assemble"
+  | "auth"
+  | "compare"
+  | "discard"
+  | "exec"
+  | "get"
+  | "hello"
+  | "link"
+  | "list"
+  | "login"
+  | "logout"
+  | "mkdir"
+  | "move"
+  | "offer"
+  | "piece"
+  | "ping"
+  | "publish"
+  | "put"
+  | "remove"
+  | "request"
+  | "share"
+  | "shares"
+  | "signature"
+  | "stage"
+  | "stat"
+  | "unknown"
+  | "unshare";
+
+/** What an operation is about. */
+export interface OperationSubject {
+  /** What is done. */
+  readonly op: OperationKind;
+  /** The name of the file or directory that it is about; undefined if there is none. */
+  readonly filename?: string | undefined;
+  /** The new name of a `move`, or what a `link` leads to. */
+  readonly to?: string | undefined;
+  /** The command line of an `exec`. */
+  readonly command?: string | undefined;
+  /** The method and the target of a request over HTTP, without the secret part of a share link. */
+  readonly http?: { readonly method: string; readonly target: string } | undefined;
+}
+
+/** Who a client is. */
+export interface Requester {
+  /** The address that it connected from. */
+  readonly peer: Address;
+  /** The token that it last logged in with, even if that is no longer valid; undefined without a login. */
+  readonly token: { readonly id: string; readonly name: string } | undefined;
+}
+
+/** An operation that has ended, with success or without. */
+export interface EndedOperation extends OperationSubject, Requester {
+  /** When it ended, in milliseconds since 1970. */
+  readonly time: number;
+  /** How long it took, in seconds, from the arrival of its request until its reply was ready or sent. */
+  readonly seconds: number;
+  /**
+   * The request id: the id of the connection, a period, and the number of the request on that connection, from 1 on.
+   * Clients can compute it; over HTTP it is the header field `X-Request-Id`.
+   */
+  readonly id: string;
+  /** The kind of the listener that its client came by. */
+  readonly listener: ListenerKind;
+  /** How many bytes of content were received, before decompression by the connection is accounted for. */
+  readonly received: number;
+  /** How many bytes of content were sent. */
+  readonly sent: number;
+  /** The file that it stored; undefined if it stored none, and of several ones the last. */
+  readonly stored?: StoredUpload | undefined;
+  /** The checksum of the file that was stored or sent, if it is known. */
+  readonly checksum?: Checksum | undefined;
+  /** The offset at which an interrupted transfer was resumed, in bytes; 0 if it was not. */
+  readonly resumedFrom: number;
+  /** Whether an upload changed nothing because an identical or newer file existed. */
+  readonly unchanged: boolean;
+  /** The exit status of a command; undefined if none ran to its end. */
+  readonly exitCode?: number | undefined;
+  /** The error that it failed with, as the client got it; undefined if it succeeded. */
+  readonly error?: FerryError | undefined;
+}
+
+/** A client that was turned away before its first request. */
+export interface Refusal {
+  /** The address that it connected from. */
+  readonly peer: Address;
+  /** The kind of the listener. */
+  readonly listener: ListenerKind;
+  /** Why: `limit`, too many connections were open; `tls`, the TLS handshake failed. */
+  readonly reason: "limit" | "tls";
+}
+
+/**
+ * Is told what happens on the connections of a server. Its methods are called synchronously, must not fail, and take
+ * little time.
+ */
+export interface Observer {
+  /** An operation has ended. */
+  ended?(operation: EndedOperation): void;
+  /** A file was stored, or existed already; the operation has not ended yet. */
+  stored?(file: StoredUpload, by: Requester, id: string): void;
+  /** A client was turned away. */
+  refused?(refusal: Refusal): void;
+  /** A connection was opened. */
+  connected?(listener: ListenerKind): void;
+  /** A connection ended, with the error if it was cut, or ended in the middle of a message. */
+  disconnected?(listener: ListenerKind, by: Requester, error?: FerryError): void;
+}
+
+/** The level of the log for an error. */
+export type ErrorLevel = "info" | "warning" | "error";
+
+/** Failures of the server itself, which its operator has to look after. */
+const SERIOUS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["internal", "io", "no_space"]);
+
+/** Failures that hint at an attack, a limit that is too low or a bad line. */
+const SUSPICIOUS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "auth_required",
+  "denied",
+  "quota",
+  "busy",
+  "timeout",
+  "checksum_mismatch",
+  "bad_header",
+]);
+
+/** How serious an error is for the operator of the server. */
+export function levelOf({ code }: { readonly code: ErrorCode }): ErrorLevel {
+  if (SERIOUS.has(code)) return "error";
+  return SUSPICIOUS.has(code) ? "warning" : "info";
+}
