@@ -60,3 +60,8 @@ export function runtimeFlags(
     ...allowed,
   ];
 }
+
+/** The arguments with which Deno runs the bundle of a program, up to the path of its entry. */
+export function runArguments(program: Program): string[] {
+  return ["run", "--quiet", "--no-config", "--no-remote", "--no-npm", ...runtimeFlags(program)];
+}

@@ -15,9 +15,10 @@ import { FerryError } from "../lib/core/errors.ts";
 import { basename, join } from "../lib/core/paths.ts";
 import { VERSION } from "../lib/core/version.ts";
 import { ENTRY } from "./bundle.ts";
-import { type Program, runtimeFlags } from "./program.ts";
+import { type Program, runArguments } from "./program.ts";
 import { reasonOf, runDeno } from "./run.ts";
 import type { Target } from "./target.ts";
+import { fillTemplate } from "./template.ts";
 
 const CAXA = "npm:@appthreat/caxa@3.0.1";
 
@@ -56,10 +57,6 @@ export async function makeSelfExtracting(contents: Contents, output: string): Pr
   else Deno.writeFileSync(output, await packWithLauncher(contents), { mode: 0o755 });
 }
 
-function denoFlags(program: Program): string[] {
-  return ["run", "--quiet", "--no-config", "--no-remote", "--no-npm", ...runtimeFlags(program)];
-}
-
 /** Makes the executable with caxa, which can do so on any system. */
 export async function packWithCaxa(
   { program, directory, files, deno: packed = Deno.execPath() }: Contents,
@@ -71,7 +68,7 @@ export async function packWithCaxa(
     Deno.copyFileSync(packed, join(input, deno));
     for (const name of files) Deno.copyFileSync(join(directory, name), join(input, name));
     const pack = ["--input", input, "--output", output, "--no-include-node"];
-    const command = [`{{caxa}}/${deno}`, ...denoFlags(program), `{{caxa}}/${ENTRY}`];
+    const command = [`{{caxa}}/${deno}`, ...runArguments(program), `{{caxa}}/${ENTRY}`];
     const { success, stderr } = await runDeno(
       ["run", "--quiet", "--no-config", "--no-lock", "-A", CAXA, ...pack, "--", ...command],
     );
@@ -131,7 +128,8 @@ async function packWithLauncher(
     return place;
   });
   const size = parts.reduce((sum, part) => sum + part.size, 0);
-  const script = fill(Deno.readTextFileSync(new URL("launcher.sh", import.meta.url)), {
+  const template = Deno.readTextFileSync(new URL("launcher.sh", import.meta.url));
+  const script = fillTemplate(template, {
     name: program.name,
     version: VERSION,
     target: target.name,
@@ -142,11 +140,11 @@ async function packWithLauncher(
     app_parts: places.slice(runtime.length).join(" "),
     entry: ENTRY,
     files: files.join(" "),
-    flags: denoFlags(program).slice(1).map((flag) => `'${flag}'`).join(" "),
+    flags: runArguments(program).slice(1).map((flag) => `'${flag}'`).join(" "),
     unpacked: `Deno ${Deno.version.deno} and ${program.name} (${Math.ceil(size / 1e6)} MB)`,
     size: String(offset),
   });
-  return concat([script, ...parts.map(({ packed }) => packed)], offset);
+  return concat([padded(script), ...parts.map(({ packed }) => packed)], offset);
 }
 
 /** A digest of the contents and names of parts. */
@@ -156,13 +154,8 @@ function digestOfAll(parts: readonly Part[], names: readonly string[] = []): str
   return hash.digest("hex");
 }
 
-/** The script with its placeholders replaced, padded with empty lines to {@linkcode SCRIPT_BYTES}. */
-function fill(template: string, values: Readonly<Record<string, string>>): Uint8Array {
-  const text = template.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
-    const value = values[name];
-    if (value === undefined) throw new Error(`the launcher asks for ${name}`);
-    return value;
-  });
+/** The script, padded with empty lines to {@linkcode SCRIPT_BYTES}. */
+function padded(text: string): Uint8Array {
   const script = new Uint8Array(SCRIPT_BYTES).fill("\n".charCodeAt(0));
   script.set(new TextEncoder().encode(text));
   return script;

@@ -8,10 +8,8 @@ import { parseCommandLine } from "../../lib/cli/command_line.ts";
 import type { CommandSpec } from "../../lib/cli/command_spec.ts";
 import { renderHelp } from "../../lib/cli/help.ts";
 import { quote, toFerryError } from "../../lib/core/errors.ts";
-import { join } from "../../lib/core/paths.ts";
-import { makeDirectories } from "../../lib/files/directories.ts";
 import { buildDate } from "../build_date.ts";
-import { manualPages } from "./pages.ts";
+import { writeManualPages } from "./pages.ts";
 
 const PREFIX = "FERRY_MAN";
 
@@ -47,17 +45,12 @@ function main(argv: readonly string[]): void {
     env,
     configurable: {},
   });
-  const pages = manualPages(buildDate(env));
+  const date = buildDate(env);
   try {
-    for (const { name, section, source } of pages) {
-      const directory = join(out, `man${section}`);
-      makeDirectories(directory);
-      Deno.writeTextFileSync(join(directory, `${name}.${section}`), source);
-    }
+    console.log(`${out}: ${writeManualPages(out, date)} manual pages`);
   } catch (error) {
     throw toFerryError(error).during(`write to ${quote(out)}`);
   }
-  console.log(`${out}: ${pages.length} manual pages`);
 }
 
 if (import.meta.main) {

@@ -5,7 +5,7 @@
  */
 
 import { lexer, type Token, type Tokens } from "marked";
-import { display, italic, literal, paragraph, plain } from "./roff.ts";
+import { definitions, display, italic, literal, paragraph, plain } from "./roff.ts";
 
 /** The headings of a page, by their level. Deeper ones are lines in bold. */
 const HEADINGS = [(text: string) => `.Sh ${text.toUpperCase()}`, (text: string) => `.Ss ${text}`];
@@ -33,9 +33,6 @@ export function partOf(markdown: string, heading: string): string {
   return rest.slice(0, end < 0 ? undefined : end).map(({ raw }) => raw).join("");
 }
 
-/** What has space around it anyway. */
-const BLOCKS: ReadonlySet<string> = new Set(["blockquote", "code", "list"]);
-
 function blocks(tokens: readonly Token[], shift: number): string {
   let result = "";
   // A paragraph needs no macro right behind a heading.
@@ -50,8 +47,9 @@ function blocks(tokens: readonly Token[], shift: number): string {
       separated = depth <= HEADINGS.length;
       continue;
     }
-    result += (separated || BLOCKS.has(token.type) ? "" : ".Pp\n") +
-      block(token as Tokens.Generic, shift);
+    const text = block(token as Tokens.Generic, shift);
+    // Lists and displays have space around them anyway.
+    result += (separated || /^\.B[dl]/.test(text) ? "" : ".Pp\n") + text;
     separated = false;
   }
   return result;
@@ -84,22 +82,43 @@ function list({ ordered, items }: Tokens.List, shift: number): string {
   return `.Bl -${ordered ? "enum" : "bullet"}\n${rows.join("")}.El\n`;
 }
 
-/** A table in the language of tbl(1). Long cells are paragraphs, which share the width that is left. */
+/** A row with a cell of more characters, fonts included, is not shown as a row of a table. */
+const LONG_CELL = 32;
+
+/** A table, or a list where its rows would not fit into a terminal of 80 columns. */
 function table({ header, rows }: Tokens.Table): string {
-  const cells = [header, ...rows].map((row) => row.map(({ tokens }) => inline(tokens)));
-  const [titles, ...others] = cells as [string[], ...string[][]];
-  const long = titles.map((_, at) => others.some((row) => row[at]!.length > LONG_CELL));
-  const columns = long.map((each) => each ? "lx" : "l").join(" ");
-  const line = (row: readonly string[]) =>
-    row.map((cell, at) => long[at] && cell !== "" ? `T{\n${paragraph(cell)}\nT}` : cell).join("\t");
-  const format = `${titles.map(() => "lb").join(" ")}\n${columns}.`;
-  return `.TS\n${format}\n${
-    [titles.map((title) => title || "\\&").join("\t"), ...others.map(line)].join("\n")
-  }\n.TE\n`;
+  const [titles, ...lines] = [header, ...rows].map((row) =>
+    row.map(({ tokens }) => inline(tokens))
+  );
+  const long = titles!.map((_, at) => lines.some((line) => line[at]!.length > LONG_CELL));
+  return long.includes(true) ? asItems(titles!, lines, long) : tabulated([titles!, ...lines]);
 }
 
-/** A cell of more characters, fonts included, is a paragraph. */
-const LONG_CELL = 32;
+/** Rows as items: the first cell and the short ones in the line of the item, the long ones as text below it. */
+function asItems(
+  titles: readonly string[],
+  rows: readonly string[][],
+  long: readonly boolean[],
+): string {
+  const firstLong = long.indexOf(true, 1);
+  return definitions(rows.map(([first = "", ...others]) => {
+    const cells = others.map((cell, index) => ({ cell, at: index + 1 })).filter(({ cell }) => cell);
+    const beside = cells.filter(({ at }) => !long[at]).map(({ cell }) => cell);
+    const below = cells.filter(({ at }) => long[at]).map(({ cell, at }) =>
+      paragraph(at === firstLong ? cell : `${titles[at]}: ${cell}`)
+    );
+    const notes = beside.length > 0 ? ` (${beside.join(", ")})` : "";
+    return [first + notes, below.join("\n.Pp\n") || "\\&"];
+  }));
+}
+
+/** A table in the language of tbl(1). */
+function tabulated(rows: readonly string[][]): string {
+  const lines = rows.map((row) => row.map((cell) => cell || "\\&").join("\t"));
+  const columns = rows[0]!.length;
+  const format = `${"lb ".repeat(columns).trim()}\n${"l ".repeat(columns).trim()}.`;
+  return `.TS\n${format}\n${lines.join("\n")}\n.TE\n`;
+}
 
 function inline(tokens: readonly Token[]): string {
   return tokens.map((token) => span(token as Tokens.Generic)).join("");

@@ -8,6 +8,8 @@ import { COMMANDS as CLIENT_COMMANDS, FERRY } from "../../client/cli/commands/al
 import { COMMON } from "../../client/cli/options.ts";
 import { PREFIX as CLIENT_PREFIX } from "../../client/cli/run.ts";
 import type { CommandSpec } from "../../lib/cli/command_spec.ts";
+import { join } from "../../lib/core/paths.ts";
+import { makeDirectories } from "../../lib/files/directories.ts";
 import { COMMANDS as SERVER_COMMANDS } from "../../server/cli/commands/all.ts";
 import { SERVE } from "../../server/cli/commands/serve.ts";
 import { PREFIX as SERVER_PREFIX } from "../../server/cli/run.ts";
@@ -32,6 +34,21 @@ export function manualPages(date: Date): ManualPage[] {
     ...[...groups(SERVER_COMMANDS)].map(([name, commands]) => serverPage(name, commands, date)),
     protocolPage(date),
   ];
+}
+
+/**
+ * Writes the pages into `man1`, `man7` and `man8` below a directory, which is made where it is missing.
+ *
+ * @returns their number
+ */
+export function writeManualPages(directory: string, date: Date): number {
+  const pages = manualPages(date);
+  for (const { name, section, source } of pages) {
+    const place = join(directory, `man${section}`);
+    makeDirectories(place);
+    Deno.writeTextFileSync(join(place, `${name}.${section}`), source);
+  }
+  return pages.length;
 }
 
 function ferryPage(date: Date): ManualPage {
