@@ -94,6 +94,8 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "page": "page/door page/state page/text page/upload page/view",
 
   "packaging": "lib/cli lib/core lib/files",
+  "packaging/debian": "lib/cli lib/core lib/files client/cli/commands packaging packaging/man " +
+    "server/cli/commands",
   "packaging/man":
     "lib/cli lib/core lib/files client/cli client/cli/commands packaging server/cli server/cli/commands",
 };
