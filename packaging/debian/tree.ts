@@ -53,6 +53,10 @@ export async function writeTree(directory: string, making: Making): Promise<void
   for (const program of PROGRAMS) await writeProgram(join(directory, program.name), program, own);
   copy(Deno.execPath(), join(directory, "ferry/usr/lib/ferry/deno"));
   copy(`${PROJECT}packaging/systemd/ferryd.toml`, join(directory, "ferryd/etc/ferryd/ferryd.toml"));
+  copy(
+    `${PROJECT}packaging/wireshark/ferry.lua`,
+    join(directory, "ferry/usr/share/ferry/ferry.lua"),
+  );
   writeManualPages(join(directory, "man"), making.date);
   for (const name of DOCUMENTS) copy(PROJECT + name, join(directory, name));
   copy(`${own}debian`, join(directory, "debian"));
