@@ -87,7 +87,10 @@ class Move {
         named(room.path, () => Deno.renameSync(this.#source.path, room.path));
       } else this.#rename(room);
       this.#options.onChanged?.();
-      await this.#sync(directory, room.directory, ...room.made);
+      // The new name first: a disk that has lost the old one must have it. A file system with a log, such as btrfs,
+      // writes what was flushed before other changes.
+      await this.#sync(room.directory, ...room.made);
+      if (!keep && directory.identity !== room.directory.identity) await this.#sync(directory);
     } catch (reason) {
       if (!apart && isCrossDevice(reason)) return await this.#copy(parents);
       throw fileError(reason);

@@ -11,7 +11,7 @@
 
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
-import { syncDirectories, syncDirectory } from "../../../lib/files/directory_flush.ts";
+import { syncDirectories } from "../../../lib/files/directory_flush.ts";
 import { namingError } from "../../../lib/files/file_errors.ts";
 import { bootTime, sameBoot } from "../../../lib/files/partial_file.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
@@ -25,6 +25,7 @@ import type { ServedRoot } from "./served_root.ts";
 import type { StagingArea } from "./staging_area.ts";
 import { flushFiles } from "./tree_flush.ts";
 import { removeBelow, removeUnconfirmedInSlices } from "./tree_leftovers.ts";
+import { flushTreeRecord } from "./tree_record.ts";
 
 /** A tree that is to be published. */
 export interface Publishing {
@@ -73,7 +74,8 @@ async function giveName(
   const before = await prepare(root, name, { replace, top });
   if (before) {
     trees.record(tree, { publishing: true, durable, boot: bootTime() });
-    if (durable) await syncDirectory(own.path);
+    // Only with it can the next process give back the name that is taken away now.
+    if (durable) await flushTreeRecord(own);
   }
   using parents = new ParentDirectories(root);
   try {

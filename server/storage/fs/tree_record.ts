@@ -5,6 +5,7 @@
  */
 
 import { bootTime, readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
+import { openExactly } from "../../../lib/files/open_exactly.ts";
 import type { Directory } from "./open_directory.ts";
 
 /** The maximum size of a record in bytes. */
@@ -40,6 +41,17 @@ export function newRecord(filename: string, owner: string): TreeRecord {
 export function writeTreeRecord(directory: Directory, record: TreeRecord): void {
   const bytes = new TextEncoder().encode(JSON.stringify({ version: 1, ...record }));
   replaceExactly(directory.at(RECORD), bytes);
+}
+
+/**
+ * Flushes a record and its name, so that they survive a loss of power.
+ *
+ * @throws what the runtime throws; {FerryError} `io`, `no_space`, …
+ */
+export async function flushTreeRecord(directory: Directory): Promise<void> {
+  using file = openExactly(directory.at(RECORD), { write: true });
+  await file.syncData();
+  await directory.sync();
 }
 
 /** Reads the record from the directory of a tree; undefined if there is no valid one. */
