@@ -20,6 +20,7 @@ import {
   type Call,
   callsIn,
   killing,
+  noTrace,
   Tracer,
   type Tree,
   treeOf,
@@ -307,20 +308,6 @@ async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boole
   }
   return !survived;
 }
-
-/** Why nothing can be traced here; undefined where it can. */
-async function whyNoTrace(): Promise<string | undefined> {
-  if (Deno.build.os !== "linux") return "only Linux has strace";
-  try {
-    const args = [...killing({ name: "openat", n: 1000 }), "true"];
-    const { success, stderr } = await new Deno.Command("strace", { args }).output();
-    return success ? undefined : new TextDecoder().decode(stderr).trim();
-  } catch {
-    return "there is no strace";
-  }
-}
-
-const noTrace = await whyNoTrace();
 
 function testCrashes(criterion: string, fn: () => Promise<void>): void {
   const reason = noTrace === undefined ? "" : ` (ignored: ${noTrace})`;

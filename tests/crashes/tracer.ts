@@ -127,3 +127,17 @@ export function assertStaging(root: string, { empty }: { empty: boolean }): void
   }
   if (empty) assertEquals(staged, []);
 }
+
+async function whyNoTrace(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return "only Linux has strace";
+  try {
+    const args = [...killing({ name: "openat", n: 1000 }), "true"];
+    const { success, stderr } = await new Deno.Command("strace", { args }).output();
+    return success ? undefined : new TextDecoder().decode(stderr).trim();
+  } catch {
+    return "there is no strace";
+  }
+}
+
+/** Why nothing can be traced here; undefined where it can. */
+export const noTrace: string | undefined = await whyNoTrace();
