@@ -98,6 +98,8 @@ export type {
   WatchTreeOptions,
 } from "./client/transfer/options.ts";
 export type { Command, ExecOptions, ExecResult } from "./client/api/exec.ts";
+export type { Verified, VerifyOptions } from "./client/api/verify.ts";
+export type { Verdict } from "./lib/core/verdict.ts";
 export { Download } from "./client/api/download.ts";
 export type { Source } from "./client/transfer/source.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/transfer/filter.ts";

@@ -36,6 +36,7 @@ import { get, getTree } from "./get.ts";
 import { listEntries, listPartialUploads, listShares } from "./list.ts";
 import { put, putTree } from "./put.ts";
 import { NOT_REPEATABLE, Requests } from "./requests.ts";
+import { verify, type VerifyOptions } from "./verify.ts";
 
 /** Options of {@linkcode Client}. */
 export interface ClientOptions extends RetryPolicy {
@@ -307,6 +308,14 @@ export class Client implements AsyncDisposable {
       (connection) => connection.unshare(id),
       NOT_REPEATABLE,
     );
+  }
+
+  /** Makes the server read files again and compare them with their checksums; `algorithm` is that of the result. */
+  verify(
+    files: Iterable<{ filename: string; algorithm?: Algorithm | undefined }>,
+    options: VerifyOptions,
+  ): Promise<void> {
+    return verify(this.#requests, files, options);
   }
 
   /** Deletes a file, or with `recursive` a directory and all that is in it. */

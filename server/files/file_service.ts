@@ -33,6 +33,7 @@ import { OpenedFile, type OpenFileOptions } from "./opened_file.ts";
 import { decideOnLink, type WantedLink } from "./linking.ts";
 import { policyFor } from "./overwriting.ts";
 import { conditionOf, type Precondition } from "./precondition.ts";
+import { type Reread, reread } from "./reread.ts";
 
 /** Up to this size, in bytes, reading a file twice costs less than to share what was read. */
 const UNSHARED_BYTES = 8 * 1024 * 1024;
@@ -190,6 +191,19 @@ export class FileService {
     const entry = await this.#storage.stat(name, algorithm);
     if (name === "" || entry.type !== "file") return { ...entry, checksum: null };
     return { ...entry, checksum: await this.#permit.wait(this.#storage.checksum(name, algorithm)) };
+  }
+
+  /**
+   * Reads a file again, whatever is known of it.
+   *
+   * @throws {FerryError} `not_found`, `not_a_file`; `io` if it cannot be read, or changes meanwhile
+   */
+  async verify(filename: string, algorithm: Algorithm): Promise<Reread & { entry: Entry }> {
+    const name = this.#shown(parseFileName(filename));
+    await using file = await this.#storage.open(name, algorithm);
+    const pause = () => Promise.resolve(this.#permit.assert());
+    const result = await reread(this.#options.runtime, file, { algorithm, pause });
+    return { ...result, entry: file.entry };
   }
 
   /**

@@ -7,15 +7,9 @@
 
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { turn } from "../../lib/core/time_slices.ts";
+import type { Verdict } from "../../lib/core/verdict.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
-
-/**
- * What reading a file again has shown: it has the bytes that were recorded (`intact`), it has others although no program
- * changed it (`damaged`), or there was no record of it to compare with (`unrecorded`), as of a file that another program
- * has written. From now on there is one, if the storage can keep it.
- */
-export type Verdict = "intact" | "damaged" | "unrecorded";
 
 /** The result of {@linkcode reread}. */
 export interface Reread {

@@ -41,7 +41,8 @@ export type OperationKind =
   | "stage"
   | "stat"
   | "unknown"
-  | "unshare";
+  | "unshare"
+  | "verify";
 
 /** What an operation is about. */
 export interface OperationSubject {

@@ -137,6 +137,9 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("rm", "**/nothing");
   await run("rm", "made", "-r");
   await run("share", "sha256.txt", "--downloads", "3");
+  for (const algorithm of ["md5", "sha256", "xxh128"]) {
+    await run("verify", ".", "--checksum", algorithm);
+  }
   await run("share", ".", "--expires", "0");
   await run("share", "--list");
   const { id } = events.at(-1)!;

@@ -257,7 +257,7 @@ const files: readonly Conversation[] = [
     ],
   },
   {
-    name: "list and stat",
+    name: "list, stat and verify",
     parts: [
       { op: "list", filename: "", recursive: true },
       { op: "list", filename: "", recursive: true, omitted: true },
@@ -265,6 +265,7 @@ const files: readonly Conversation[] = [
       { op: "list", parts: true },
       { op: "stat", filename: "kept/file", checksum: "xxh128" },
       { op: "stat", filename: "" },
+      { op: "verify", filename: "kept/file", checksum: "sha256" },
     ],
   },
   {

@@ -20,6 +20,7 @@ import { put, upload } from "./put.ts";
 import { rm } from "./rm.ts";
 import { share } from "./share.ts";
 import { stat } from "./stat.ts";
+import { verify } from "./verify.ts";
 
 /** The commands. */
 export const COMMANDS: readonly Command[] = [
@@ -28,6 +29,7 @@ export const COMMANDS: readonly Command[] = [
   cat,
   ls,
   stat,
+  verify,
   rm,
   mv,
   mkdir,

@@ -33,6 +33,7 @@ import { signature } from "./signature.ts";
 import { stage } from "./stage.ts";
 import { stat } from "./stat.ts";
 import { unshare } from "./unshare.ts";
+import { verify } from "./verify.ts";
 
 /** The operations by their names. */
 export const OPERATIONS = {
@@ -58,6 +59,7 @@ export const OPERATIONS = {
   publish,
   assemble,
   piece,
+  verify,
 } satisfies Readonly<Record<string, Operation<unknown, unknown>>>;
 
 /** The name of an operation. */

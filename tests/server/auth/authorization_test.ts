@@ -21,6 +21,7 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   signature: ["read"],
   list: ["read"],
   stat: ["read"],
+  verify: ["read"],
   put: ["write"],
   link: ["write"],
   stage: ["write"],

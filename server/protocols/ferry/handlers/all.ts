@@ -31,6 +31,7 @@ import { signature } from "./signature.ts";
 import { stage } from "./stage.ts";
 import { stat } from "./stat.ts";
 import { unshare } from "./unshare.ts";
+import { verify } from "./verify.ts";
 
 type Handlers = { readonly [Op in Request["op"]]: Handler<Extract<Request, { op: Op }>> };
 
@@ -57,6 +58,7 @@ const HANDLERS: Handlers = {
   stage,
   stat,
   unshare,
+  verify,
 };
 
 /** The handler for a request. */

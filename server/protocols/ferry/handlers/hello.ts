@@ -32,6 +32,7 @@ const FEATURES = [
   MOVE_KEEP,
   "atomic",
   "streams",
+  "verify",
 ];
 
 /** The optional features that need both sides: a server announces one only if the client has announced it. */
