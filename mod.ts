@@ -207,7 +207,7 @@ export type {
   Requester,
 } from "./server/observe/operation.ts";
 export type { StoredUpload } from "./server/files/upload.ts";
-export type { HttpServeOptions } from "./server/open_http.ts";
+export type { HttpServeOptions, ServerSettings } from "./server/configuration/settings.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";
 export type { KeyPair } from "./server/net/tls_listener.ts";
 export { TokenFile } from "./server/auth/token_file.ts";

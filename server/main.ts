@@ -13,14 +13,13 @@ import { onInterrupt } from "../lib/cli/signals.ts";
 import { quote, toFerryError } from "../lib/core/errors.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
-import { parseScopes } from "./auth/grants.ts";
 import { type BucketRoot, bucketRoot } from "./cli/bucket_root.ts";
 import { COMMANDS } from "./cli/commands/all.ts";
-import { SERVE, type ServeValues } from "./cli/commands/serve.ts";
+import { SERVE, type ServeValues } from "./cli/serve_spec.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
 import { runCommandLine } from "./cli/run.ts";
 import { ServiceManager } from "./cli/service_manager.ts";
-import type { ExecPolicy } from "./exec/allowed_commands.ts";
+import { settingsFrom } from "./configuration/settings_from.ts";
 import { guarded } from "./observe/failures.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import { logUncaught, startLog } from "./observe/log.ts";
@@ -44,12 +43,12 @@ const output = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Den
 async function run(options: ServeValues): Promise<void> {
   await startLog(output.stderr, { format: options.log, verbose: options.verbose });
   logUncaught();
-  const exec = execOptions(options);
+  const settings = settingsFrom(options);
   using manager = ServiceManager.from(ENVIRONMENT);
   const root = bucketRoot(options);
   const bucket = root && await accessTo(root);
   // ferryd is started with the permissions for all its options.
-  giveUp(exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
+  giveUp(settings.exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
   // Loaded on demand: it is half of the program, and other commands do not need it.
   const { serve } = await import("./serve.ts");
   let reported: readonly string[] = [];
@@ -69,27 +68,7 @@ async function run(options: ServeValues): Promise<void> {
   const server = await serve({
     storage,
     runtime,
-    listen: options.listen,
-    reusePort: options.together,
-    anonymous: options.anonymous === undefined ? undefined : parseScopes(options.anonymous),
-    idleTimeout: options["idle-timeout"],
-    minRate: options["min-rate"],
-    exec,
-    classicExec: options["classic-exec"],
-    framing: options.framing,
-    tcpEcho: options["tcp-echo"],
-    udpEcho: options["udp-echo"],
-    http: options.http,
-    httpHosts: options["http-host"],
-    httpOrigins: options["http-origin"],
-    httpUrl: options["http-url"],
-    partialTtl: options["partial-ttl"],
-    verbatim: options.verbatim,
-    echoRate: options["echo-rate"],
-    handshakeTimeout: options["handshake-timeout"],
-    maxConnections: options["max-connections"],
-    maxConnectionsPerSource: options["max-connections-per-source"],
-    maxCompressed: options["max-compressed"],
+    ...settings,
     tokens,
     tls: await readKeyPair(options),
   });
@@ -240,19 +219,6 @@ function logMountState(state: "lost" | "back", path: string): void {
       "mounted again",
     { path },
   );
-}
-
-/** The commands that clients may run; undefined if they may run none. */
-function execOptions(options: ServeValues): ExecPolicy | undefined {
-  const { root, "allow-exec": allow, "allow-shell": shell } = options;
-  if (allow.length === 0 && !shell) return undefined;
-  return {
-    cwd: root,
-    allow,
-    shell,
-    timeout: options["exec-timeout"],
-    outputLimit: options["exec-output-limit"],
-  };
 }
 
 async function exit(status: number): Promise<never> {

@@ -4,25 +4,26 @@
  * @module
  */
 
-import {
-  type Address,
-  DEFAULT_PORT,
-  formatAddress,
-  type Listening,
-  parseAddress,
-} from "../lib/core/address.ts";
-import type { Framing } from "../lib/line_exec/framing.ts";
+import type { Address, Listening } from "../lib/core/address.ts";
 import type { SharedLinks } from "./shares/shares.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { Places } from "../lib/core/places.ts";
-import { assertNumbers, MAX_TIMEOUT_MS, TIMEOUT } from "../lib/core/number_options.ts";
+import { MAX_TIMEOUT_MS } from "../lib/core/number_options.ts";
 import type { Storage } from "./storage/storage.ts";
 import { AssembledUploads } from "./files/assembled_upload.ts";
 import { UploadLocks } from "./files/upload_locks.ts";
 import type { ByteStream } from "../lib/wire/byte_stream.ts";
 import { createRuntime, type Runtime } from "../lib/runtime/runtime.ts";
-import { assertOpenedTo, listenAddress } from "./listen_address.ts";
-import { type Listener, listenTcp } from "./net/listener.ts";
+import {
+  assertSettings,
+  ferryAddress,
+  httpTerms,
+  lineExecAddress,
+  tcpEchoAddress,
+  udpEchoAddress,
+} from "./configuration/listening.ts";
+import type { ServerSettings } from "./configuration/settings.ts";
+import { type ListenAddress, type Listener, listenTcp } from "./net/listener.ts";
 import { ConnectionLimits } from "./net/connection_limits.ts";
 import { Rejection } from "./net/rejection.ts";
 import { DEFAULT_SCOPES, grantEverywhere } from "./auth/grants.ts";
@@ -30,12 +31,12 @@ import type { Scope } from "../lib/core/scope.ts";
 import { Authority } from "./auth/authority.ts";
 import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
-import { AllowedCommands, type ExecPolicy } from "./exec/allowed_commands.ts";
+import { AllowedCommands } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
 import type { Observer } from "./observe/operation.ts";
 import { operationLog } from "./observe/operation_log.ts";
 import { Traffic } from "./observe/traffic.ts";
-import { assertNothingOfHttp, type HttpServeOptions, openHttp } from "./open_http.ts";
+import { openHttp } from "./open_http.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
 import { Session } from "./protocols/ferry/session.ts";
 import { sourceOf } from "../lib/core/source_address.ts";
@@ -43,76 +44,11 @@ import type { KeyPair } from "./net/tls_listener.ts";
 import type { TokenTable } from "./auth/token_table.ts";
 
 /** Options of {@linkcode serve}. */
-export interface ServeOptions extends ServerHooks, HttpServeOptions {
+export interface ServeOptions extends ServerHooks, ServerSettings {
   /** The storage that keeps the files. The server does not dispose of it. */
   storage: Storage;
-  /** Address to listen on, `HOST:PORT`; port 0 picks a free one. Default: `127.0.0.1:9900`. */
-  listen?: string | undefined;
-  /**
-   * The scopes of clients without a token. Default: with `tokens`, none; without `tokens`, on a loopback address, all,
-   * but `exec` only if the option `exec` is given. On another address without `tokens` this option is required.
-   */
-  anonymous?: readonly Scope[] | undefined;
-  /** The commands that may be run. Default: none. */
-  exec?: ExecPolicy | undefined;
-  /**
-   * `HOST:PORT` of a listener for line exec, which needs `exec` with a shell. An address that is not on loopback is
-   * refused unless `anonymous` has `exec`. Default: none.
-   */
-  classicExec?: string | undefined;
-  /** What line exec sends in front of the output. Default: `json`. */
-  framing?: Framing | undefined;
-  /** The tokens with which clients may do more than `anonymous` says. Default: no tokens, and none is asked for. */
-  tokens?: TokenTable | undefined;
   /** The certificate for TLS. Default: connections are not encrypted. */
   tls?: KeyPair | undefined;
-  /**
-   * The time limit for the start of a connection, in milliseconds: for the TLS handshake, and then for the first
-   * request or, if nothing is allowed without a token, for logging in. Default: 10000.
-   */
-  handshakeTimeout?: number | undefined;
-  /**
-   * The maximum number of open connections of all listeners together; 0 for no limit. Further ones are rejected with
-   * `busy`. Default: 4096.
-   */
-  maxConnections?: number | undefined;
-  /**
-   * The maximum number of open connections of one source, which is an IPv4 address or an IPv6 /64 network; 0 for no
-   * limit. Connections from this machine do not count. Default: 256.
-   */
-  maxConnectionsPerSource?: number | undefined;
-  /**
-   * The maximum number of connections that are compressed at the same time, each of which takes the memory of a zstd
-   * stream in each direction meanwhile; 0 for none. Further ones are not compressed, even if their clients ask for it. Default: 64.
-   */
-  maxCompressed?: number | undefined;
-  /** The idle timeout in milliseconds: a peer that transfers no byte for this long is disconnected. Default: 60000. */
-  idleTimeout?: number | undefined;
-  /**
-   * The minimum transfer rate of a peer while a message is being transferred, in bytes per second, averaged over the
-   * idle timeout; 0 for no minimum. Default: 100.
-   */
-  minRate?: number | undefined;
-  /**
-   * `HOST:PORT` of an echo over TCP. An address that is not on loopback is refused unless `anonymous` has `echo`.
-   * Default: none.
-   */
-  tcpEcho?: string | undefined;
-  /** `HOST:PORT` of an echo over UDP, with the same rule. Default: none. */
-  udpEcho?: string | undefined;
-  /** Whether the echoes reply with the same bytes, instead of converting letters to upper case. Default: false. */
-  verbatim?: boolean | undefined;
-  /**
-   * The maximum number of packets per second that the UDP echo sends to one source that is not on this machine; 0 for
-   * no limit. Default: 1000.
-   */
-  echoRate?: number | undefined;
-  /**
-   * Whether other processes may listen on the same addresses for TCP, so that each gets a part of the connections
-   * (`SO_REUSEPORT`). All of them have to say so, and need the storage that others serve at the same time. Only on Linux,
-   * and with Deno's flag `--unstable-net`. Default: false.
-   */
-  reusePort?: boolean | undefined;
   /** What else is told of connections and operations, at once. Default: nothing. */
   observers?: readonly Observer[] | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
@@ -186,24 +122,26 @@ export interface Server extends AsyncDisposable {
  * @throws the abort reason of the `signal` if that was aborted before the server could start
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const { signal, classicExec, tcpEcho, udpEcho, http } = options;
+  const { signal } = options;
   signal?.throwIfAborted();
-  assertNumbersOf(options);
+  assertSettings(options);
   const shared = prepare(options);
   const main = await openMain(options, shared);
   const listeners: Listener[] = [main];
   let web: HttpListener | undefined;
   try {
-    if (http !== undefined) {
-      const address = listenAddress(http, options);
-      assertOpenedTo(address, { anonymous: options.anonymous, tokens: options.tokens });
-      const opened = await openHttp(address, options, shared);
+    const http = httpTerms(options);
+    if (http) {
+      const opened = await openHttp(http, options, shared);
       listeners.push(web = opened.listener);
       shared.links = opened.links;
-    } else assertNothingOfHttp(options);
-    if (classicExec !== undefined) listeners.push(openLineExec(classicExec, options, shared));
-    if (tcpEcho !== undefined) listeners.push(openTcpEcho(tcpEcho, options, shared));
-    if (udpEcho !== undefined) listeners.push(await openUdpEcho(udpEcho, options, shared));
+    }
+    const lineExec = lineExecAddress(options);
+    if (lineExec) listeners.push(openLineExec(lineExec, options, shared));
+    const tcpEcho = tcpEchoAddress(options);
+    if (tcpEcho) listeners.push(openTcpEcho(tcpEcho, options, shared));
+    const udpEcho = udpEchoAddress(options);
+    if (udpEcho) listeners.push(await openUdpEcho(udpEcho, options, shared));
     signal?.throwIfAborted();
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
@@ -213,13 +151,6 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const server = new ListeningServer({ main, web, listeners, hooks, signal });
   hooks.listening(server.addresses);
   return server;
-}
-
-function assertNumbersOf(options: ServeOptions): void {
-  const { idleTimeout, handshakeTimeout } = options;
-  assertNumbers({ idleTimeout, handshakeTimeout }, TIMEOUT);
-  const { maxConnections, maxConnectionsPerSource, maxCompressed, minRate, echoRate } = options;
-  assertNumbers({ maxConnections, maxConnectionsPerSource, maxCompressed, minRate, echoRate });
 }
 
 /** What the listeners share: every access to the files of a server uses the same locks and the same tokens. */
@@ -274,16 +205,15 @@ interface MainListener extends Listener {
 }
 
 async function openMain(
-  { listen = "127.0.0.1", storage, anonymous, tokens, tls, handshakeTimeout = 10_000, reusePort }:
-    ServeOptions,
+  options: ServeOptions,
   shared: Shared,
 ): Promise<MainListener> {
+  const { storage, tokens, tls, handshakeTimeout = 10_000 } = options;
   const { runtime, locks, authority, commands, limits, traffic, idleTimeout, minRate } = shared;
   const { clock } = runtime;
   const { compressed } = shared;
   const assembled = new AssembledUploads();
-  const address = listenAddress(listen, { reusePort, defaultPort: DEFAULT_PORT });
-  assertOpenedTo(address, { anonymous, tokens });
+  const address = ferryAddress(options);
   const begin = (stream: ByteStream & { remoteAddr: Address; localAddr: Address }) => {
     const { remoteAddr, localAddr } = stream;
     const { links } = shared;
@@ -338,37 +268,33 @@ async function openMain(
 }
 
 function openLineExec(
-  listen: string,
-  { anonymous, framing = "json", reusePort }: ServeOptions,
+  address: ListenAddress,
+  { framing = "json" }: ServeOptions,
   { runtime, commands, limits, traffic, idleTimeout }: Shared,
 ): Listener {
-  const address = listenAddress(listen, { reusePort });
-  assertOpenedTo(address, { anonymous, scope: "exec" });
-  if (!commands?.hasShell) {
-    throw new FerryError("usage", "the lines go to the shell, and that takes --allow-shell", {
-      action: `listen for classic exec on ${formatAddress(address)}`,
-    });
-  }
-  return listenLineExec(address, { runtime, commands, limits, traffic, framing, idleTimeout });
+  return listenLineExec(address, {
+    runtime,
+    commands: commands!,
+    limits,
+    traffic,
+    framing,
+    idleTimeout,
+  });
 }
 
 function openTcpEcho(
-  listen: string,
-  { verbatim = false, anonymous, reusePort }: ServeOptions,
+  address: ListenAddress,
+  { verbatim = false }: ServeOptions,
   { runtime, limits, traffic, idleTimeout, minRate }: Shared,
 ): Listener {
-  const address = listenAddress(listen, { reusePort });
-  assertOpenedTo(address, { anonymous, scope: "echo" });
   return listenTcpEcho(address, { runtime, limits, traffic, verbatim, idleTimeout, minRate });
 }
 
 function openUdpEcho(
-  listen: string,
-  { verbatim = false, anonymous, echoRate = 1000 }: ServeOptions,
+  address: Address,
+  { verbatim = false, echoRate = 1000 }: ServeOptions,
   { runtime: { clock } }: Shared,
 ): Promise<Listener> {
-  const address = parseAddress(listen, { defaultPort: null });
-  assertOpenedTo(address, { anonymous, scope: "echo" });
   return listenUdpEcho(address, { verbatim, rate: echoRate, clock });
 }
 

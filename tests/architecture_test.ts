@@ -60,10 +60,11 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/protocols/http": "lib/core lib/runtime lib/wire server/auth server/net server/observe " +
     "server/protocols/http/exchange server/protocols/http/files server/protocols/http/login " +
     "server/protocols/http/page server/protocols/http/shares server/protocols/http/tus",
-  "server/cli": "lib/cli lib/core lib/security server/auth server/net",
-  "server/cli/commands": "lib/cli lib/core lib/files lib/line_exec server/auth server/cli",
+  "server/cli": "lib/cli lib/core lib/files lib/line_exec lib/security server/auth server/net",
+  "server/cli/commands": "lib/cli lib/core lib/files server/auth server/cli",
+  "server/configuration": "lib/core lib/line_exec server/auth server/cli server/exec server/net",
   "server":
-    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/exec server/files server/net " +
+    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/configuration server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
     "server/protocols/line_exec server/scrub server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 
@@ -95,7 +96,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
 
   "packaging": "lib/cli lib/core lib/files",
   "packaging/debian": "lib/cli lib/core lib/files client/cli/commands packaging packaging/man " +
-    "server/cli/commands",
+    "server/cli server/cli/commands",
   "packaging/man":
     "lib/cli lib/core lib/files client/cli client/cli/commands packaging server/cli server/cli/commands",
 };

@@ -13,7 +13,7 @@ import { dirname, join } from "../../lib/core/paths.ts";
 import { VERSION } from "../../lib/core/version.ts";
 import { makeDirectories } from "../../lib/files/directories.ts";
 import { COMMANDS as SERVER_COMMANDS } from "../../server/cli/commands/all.ts";
-import { SERVE } from "../../server/cli/commands/serve.ts";
+import { SERVE } from "../../server/cli/serve_spec.ts";
 import { bundle, ENTRY } from "../bundle.ts";
 import { writeManualPages } from "../man/pages.ts";
 import { type Program, PROGRAMS, PROJECT, runArguments } from "../program.ts";

@@ -11,7 +11,7 @@ import type { CommandSpec } from "../../lib/cli/command_spec.ts";
 import { join } from "../../lib/core/paths.ts";
 import { makeDirectories } from "../../lib/files/directories.ts";
 import { COMMANDS as SERVER_COMMANDS } from "../../server/cli/commands/all.ts";
-import { SERVE } from "../../server/cli/commands/serve.ts";
+import { SERVE } from "../../server/cli/serve_spec.ts";
 import { PREFIX as SERVER_PREFIX } from "../../server/cli/run.ts";
 import { PROJECT } from "../program.ts";
 import { description, environment, options, synopsis } from "./command_page.ts";

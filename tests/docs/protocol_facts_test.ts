@@ -23,7 +23,7 @@ import { MemoryStorage, serve } from "../../mod.ts";
 import { PROJECT } from "../support/programs.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { message } from "../support/vectors.ts";
-import { SERVE } from "../../server/cli/commands/serve.ts";
+import { SERVE } from "../../server/cli/serve_spec.ts";
 import { COMMON } from "../../client/cli/options.ts";
 import { PROTOCOL, read, rows, section, words } from "./documents.ts";
 

@@ -7,7 +7,7 @@
 import { COMMANDS, FERRY } from "../../client/cli/commands/all.ts";
 import type { CommandSpec, OptionTable } from "../../lib/cli/command_spec.ts";
 import { COMMANDS as SERVER_COMMANDS } from "../../server/cli/commands/all.ts";
-import { SERVE } from "../../server/cli/commands/serve.ts";
+import { SERVE } from "../../server/cli/serve_spec.ts";
 
 /** Options of every kind. */
 export const OPTIONS = {

@@ -7,7 +7,7 @@
 import type { Command } from "../command.ts";
 import { cert } from "./cert.ts";
 import { completions } from "./completions.ts";
-import { SERVE } from "./serve.ts";
+import { SERVE } from "../serve_spec.ts";
 import { tokenList } from "./token_list.ts";
 import { tokenNew } from "./token_new.ts";
 import { tokenRevoke } from "./token_revoke.ts";

@@ -3,7 +3,7 @@ import { COMMANDS, FERRY } from "../../../client/cli/commands/all.ts";
 import type { CommandSpec } from "../../../lib/cli/command_spec.ts";
 import { renderCompletions, type Shell, SHELLS } from "../../../lib/cli/completions.ts";
 import { COMMANDS as SERVER_COMMANDS } from "../../../server/cli/commands/all.ts";
-import { SERVE } from "../../../server/cli/commands/serve.ts";
+import { SERVE } from "../../../server/cli/serve_spec.ts";
 import { DENO, ferry, programArgs, PROJECT, TempDir } from "../../support/programs.ts";
 
 /** A program with commands of one word and of two, and with awkward texts. */

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { CommandSpec, OptionValues } from "../../../lib/cli/command_spec.ts";
-import { DURABILITIES } from "../../../lib/files/durability.ts";
-import { FRAMINGS } from "../../../lib/line_exec/framing.ts";
-import { CONFIG, HELP } from "../options.ts";
+import type { CommandSpec, OptionValues } from "../../lib/cli/command_spec.ts";
+import { DURABILITIES } from "../../lib/files/durability.ts";
+import { FRAMINGS } from "../../lib/line_exec/framing.ts";
+import { CONFIG, HELP } from "./options.ts";
 
 /** `ferryd` without a command: its options and its help text. `server/main.ts` runs it. */
 export const SERVE = {
