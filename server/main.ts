@@ -10,7 +10,7 @@ import { formatAddress, isLoopback, type Listening } from "../lib/core/address.t
 import { ALL_BUFFERS } from "../lib/core/buffer_budget.ts";
 import { ENVIRONMENT, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
-import { quote, toFerryError } from "../lib/core/errors.ts";
+import { type FerryError, quote, toFerryError } from "../lib/core/errors.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import { type BucketRoot, bucketRoot } from "./cli/bucket_root.ts";
@@ -35,6 +35,9 @@ const EXPIRE_EVERY_MS = 10 * 60 * 1000;
 
 /** How long the program waits at its end for its output to be written, in milliseconds. */
 const LAST_OUTPUT_MS = 1000;
+
+/** The exit status of `--check-config` if there is a problem: that of wrong options. */
+const WRONG_CONFIGURATION = 2;
 
 /** The output of a server. Writing it never waits for a reader. */
 const output = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Deno.stderr) };
@@ -120,6 +123,17 @@ async function startScrub(
   const { Scrub } = await import("./scrub/scrub.ts");
   const records = recordsOf(storage, runtime, "What scrubbing has found");
   return Scrub.start({ storage, runtime, records, interval, rate });
+}
+
+/** Says what would keep a server with these options from starting, and ends the program. */
+async function check(options: ServeValues, problems: readonly FerryError[]): Promise<void> {
+  const { checkConfiguration } = await import("./configuration/check.ts");
+  const found = await checkConfiguration(options, ENVIRONMENT);
+  const all = [...problems, ...found.problems];
+  for (const { message } of all) output.stderr.write(`ferryd: ${message}\n`);
+  for (const warning of found.warnings) output.stderr.write(`ferryd: warning: ${warning}\n`);
+  if (all.length > 0) return await exit(WRONG_CONFIGURATION);
+  output.stdout.write("ferryd: the configuration is good\n");
 }
 
 /** Whether others can connect to a listener that takes tokens, and nothing is encrypted there. */
@@ -228,7 +242,7 @@ async function exit(status: number): Promise<never> {
 
 if (import.meta.main) {
   try {
-    await runCommandLine(Deno.args, { commands: COMMANDS, serve: SERVE, run });
+    await runCommandLine(Deno.args, { commands: COMMANDS, serve: SERVE, run, check });
     // The signal listeners would keep the process running.
     await exit(0);
   } catch (error) {

@@ -10,10 +10,10 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { FerryError, quote } from "../core/errors.ts";
-import type { CommandSpec, OptionTable, OptionValues } from "./command_spec.ts";
+import { FerryError, quote, toFerryError } from "../core/errors.ts";
+import type { CommandSpec, OptionSpec, OptionTable, OptionValues } from "./command_spec.ts";
 import { readConfigFile } from "./config_file.ts";
-import { parseOptionValue } from "./option_value.ts";
+import { parseOptionValue, raise } from "./option_value.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** Where values come from besides the command line. */
@@ -24,6 +24,10 @@ export interface Settings {
   env(name: string): string | undefined;
   /** Every option that a config file may set: those of the program's other commands too. */
   configurable: OptionTable;
+  /**
+   * Called with each thing that is wrong; the rest is parsed as if that was not there. Default: the first one is thrown.
+   */
+  report?: ((problem: FerryError) => void) | undefined;
 }
 
 /** A parsed command line. */
@@ -42,26 +46,46 @@ export interface ParsedCommandLine<Table extends OptionTable> {
 export function parseCommandLine<Table extends OptionTable>(
   command: CommandSpec<Table>,
   argv: readonly string[],
-  { prefix, env, configurable }: Settings,
+  { prefix, env, configurable, report = raise }: Settings,
 ): ParsedCommandLine<Table> {
-  const given = parseArgv(command, argv);
+  const given = parseArgv(command, argv, report);
   const setting = (name: string) =>
     given.options.get(name) ?? (env(variableName(prefix, name)) || undefined);
   const configPath = "config" in command.options ? setting("config") : undefined;
   const config = typeof configPath === "string"
-    ? readConfigFile(configPath, configurable)
+    ? readConfigFile(configPath, configurable, report)
     : new Map<string, string | boolean | string[]>();
   const values: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(command.options)) {
     const text = spec.argumentOnly
       ? given.options.get(name) ?? spec.default
       : setting(name) ?? config.get(name) ?? spec.default;
-    values[name] = text === undefined
-      ? (spec.kind === "flag" ? false : spec.kind === "list" ? [] : undefined)
-      : parseOptionValue(name, spec, text);
+    values[name] = valueOf(name, spec, text, report);
   }
-  assertArguments(command, given.args);
+  try {
+    assertArguments(command, given.args);
+  } catch (error) {
+    report(toFerryError(error));
+  }
   return { options: values as OptionValues<Table>, args: given.args };
+}
+
+/** The value of an option; where that is wrong, its default. */
+function valueOf(
+  name: string,
+  spec: OptionSpec,
+  text: string | boolean | string[] | undefined,
+  report: (problem: FerryError) => void,
+): unknown {
+  if (text === undefined) {
+    return spec.kind === "flag" ? false : spec.kind === "list" ? [] : undefined;
+  }
+  try {
+    return parseOptionValue(name, spec, text);
+  } catch (error) {
+    report(toFerryError(error));
+    return valueOf(name, spec, spec.default, report);
+  }
 }
 
 function assertArguments(command: CommandSpec, args: readonly string[]): void {
@@ -141,7 +165,11 @@ interface Given {
   args: string[];
 }
 
-function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
+function parseArgv(
+  command: CommandSpec,
+  argv: readonly string[],
+  report: (problem: FerryError) => void,
+): Given {
   const { head, verbatim } = splitCommandLine(command, argv);
   const entries = Object.entries(command.options);
   const names = (flags: boolean) =>
@@ -157,7 +185,8 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
       if (key === undefined) return true;
       const option = arg.replace(/=.*/s, "");
       const known = entries.map(([name]) => `--${name}`);
-      throw usage(command, `There is no option ${option}${didYouMean(option, known)}`);
+      report(usage(command, `There is no option ${option}${didYouMean(option, known)}`));
+      return false;
     },
   });
   const options = new Map<string, string | boolean | string[]>();
@@ -166,7 +195,8 @@ function parseArgv(command: CommandSpec, argv: readonly string[]): Given {
     const none = kind === "list" && (given as string[] | undefined)?.length === 0;
     if (given === undefined || given === false || none) continue;
     if (kind !== "flag" && [given].flat().includes("")) {
-      throw usage(command, `--${name} needs a value: --${name} ${value ?? "VALUE"}`);
+      report(usage(command, `--${name} needs a value: --${name} ${value ?? "VALUE"}`));
+      continue;
     }
     options.set(name, given as string | boolean | string[]);
   }

@@ -8,33 +8,39 @@ import { parse as parseToml } from "@std/toml/parse";
 import { FerryError, quote, toFerryError } from "../core/errors.ts";
 import type { OptionTable } from "./command_spec.ts";
 import { readRegularFile } from "./input_file.ts";
+import { raise } from "./option_value.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /**
  * The options that a config file sets, by name, written as on the command line.
  *
  * @param configurable the options that it may set
- * @throws {FerryError} `usage` if the file cannot be read, is not TOML, or sets an option that does not exist or has
- * another type
+ * @param report called with `usage` if the file cannot be read, is not TOML, or sets an option that does not exist or has
+ * another type. What is returned is without that. Default: the first one is thrown.
  */
 export function readConfigFile(
   path: string,
   configurable: OptionTable,
+  report: (problem: FerryError) => void = raise,
 ): Map<string, string | boolean | string[]> {
   const action = `read the configuration ${quote(path)}`;
-  let table: Record<string, unknown>;
+  const wrong = (reason: string, cause?: unknown) =>
+    report(new FerryError("usage", reason, { action, cause }));
+  let table: Record<string, unknown> = {};
   try {
     table = parseToml(readRegularFile(path));
   } catch (error) {
     // The parser's message names the line and what it expected there.
     const reason = error instanceof SyntaxError ? error.message : toFerryError(error).reason;
-    throw new FerryError("usage", reason, { action, cause: error });
+    wrong(reason, error);
   }
   for (const [key, value] of Object.entries(table)) {
     const spec = Object.hasOwn(configurable, key) ? configurable[key] : undefined;
     if (!spec) {
       const meant = didYouMean(key, Object.keys(configurable));
-      throw new FerryError("usage", `there is no option ${quote(key)}${meant}`, { action });
+      wrong(`there is no option ${quote(key)}${meant}`);
+      delete table[key];
+      continue;
     }
     if (spec.kind === "list" && isTexts(value)) continue;
     if (spec.implied !== undefined && typeof value === "boolean") {
@@ -49,9 +55,9 @@ export function readConfigFile(
         : spec.implied === undefined
         ? "a text or a number"
         : "true or false, a text or a number";
-      throw new FerryError("usage", `${key} is not ${wanted}`, { action });
-    }
-    if (spec.kind !== "flag") table[key] = String(value);
+      wrong(`${key} is not ${wanted}`);
+      delete table[key];
+    } else if (spec.kind !== "flag") table[key] = String(value);
   }
   return new Map(Object.entries(table) as [string, string | boolean | string[]][]);
 }

@@ -57,7 +57,8 @@ function countText({ range, auto }: OptionSpec): string {
   return auto ? `auto, or ${number}` : number;
 }
 
-function raise(error: Error): never {
+/** Throws an error, where only an expression can stand. */
+export function raise(error: Error): never {
   throw error;
 }
 

@@ -64,19 +64,46 @@ export async function readKeyPair(options: CredentialOptions): Promise<KeyPair |
       throw toFerryError(error).during(`read ${quote(path)}`);
     }
   }) as [string, string];
-  const { X509Certificate } = await import("node:crypto");
-  try {
-    const { validTo } = new X509Certificate(cert);
-    if (Date.parse(validTo) < Date.now() + EXPIRES_SOON_MS) {
-      logger.warn("The certificate {path} is valid until {validTo} only", {
-        path: certPath,
-        validTo,
-      });
-    }
-  } catch {
-    // An invalid certificate is reported by the listener.
+  const validity = await validityOf(cert);
+  if (validity && validity.state !== "good") {
+    const { validFrom, validTo } = validity;
+    const message = validity.state === "not yet"
+      ? "The certificate {path} is valid from {validFrom} on only"
+      : "The certificate {path} is valid until {validTo} only";
+    logger.warn(message, { path: certPath, validFrom, validTo });
   }
   return { cert, key };
+}
+
+/** When a certificate is valid. */
+export interface Validity {
+  /** Its beginning, as text for people. */
+  validFrom: string;
+  /** Its end, as text for people. */
+  validTo: string;
+  /** What that means now; `soon`: it expires within 14 days. */
+  state: "not yet" | "good" | "soon" | "expired";
+}
+
+/** When a certificate in PEM is valid; undefined if it cannot be read, which the listener reports. */
+export async function validityOf(cert: string): Promise<Validity | undefined> {
+  const { X509Certificate } = await import("node:crypto");
+  let dates: Pick<Validity, "validFrom" | "validTo">;
+  try {
+    dates = new X509Certificate(cert);
+  } catch {
+    return undefined;
+  }
+  const { validFrom, validTo } = dates;
+  const left = Date.parse(validTo) - Date.now();
+  const state = left < 0
+    ? "expired"
+    : Date.parse(validFrom) > Date.now()
+    ? "not yet"
+    : left < EXPIRES_SOON_MS
+    ? "soon"
+    : "good";
+  return { validFrom, validTo, state };
 }
 
 /**

@@ -29,6 +29,15 @@ export interface Program<Table extends OptionTable> {
   serve: CommandSpec<Table>;
   /** Runs the program without a command. */
   run(options: ParsedCommandLine<Table>["options"]): Promise<void>;
+  /**
+   * Only checks the options with which the program would run, for `--check-config`.
+   *
+   * @param problems what is wrong with them by themselves; where one is, its default is among the options
+   */
+  check(
+    options: ParsedCommandLine<Table>["options"],
+    problems: readonly FerryError[],
+  ): Promise<void>;
 }
 
 /**
@@ -38,7 +47,7 @@ export interface Program<Table extends OptionTable> {
  */
 export async function runCommandLine<Table extends OptionTable>(
   given: readonly string[],
-  { commands, serve, run }: Program<Table>,
+  { commands, serve, run, check }: Program<Table>,
 ): Promise<void> {
   if (given[0] === "version") return printVersion();
   const argv = given[0] === "help" ? [...given.slice(1), "--help"] : given;
@@ -61,8 +70,13 @@ export async function runCommandLine<Table extends OptionTable>(
     );
   }
   if (argv.includes("--version") || argv.includes("-V")) return printVersion();
-  const parsed = parse(serve, argv, serve.options);
-  if (parsed) await run(parsed.options);
+  if (!argv.includes("--check-config")) {
+    const parsed = parse(serve, argv, serve.options);
+    return parsed && await run(parsed.options);
+  }
+  const problems: FerryError[] = [];
+  const parsed = parse(serve, argv, serve.options, (problem) => problems.push(problem));
+  if (parsed) await check(parsed.options, problems);
 }
 
 /** `token new` of `ferryd token new`. */
@@ -94,12 +108,13 @@ function parse<Table extends OptionTable>(
   spec: CommandSpec<Table>,
   argv: readonly string[],
   configurable: OptionTable,
+  report?: (problem: FerryError) => void,
 ): ParsedCommandLine<Table> | undefined {
   if (argv.includes("--help") || argv.includes("-h")) {
     print(renderHelp(spec, { prefix: PREFIX }));
     return undefined;
   }
-  return parseCommandLine(spec, argv, { prefix: PREFIX, env: ENVIRONMENT, configurable });
+  return parseCommandLine(spec, argv, { prefix: PREFIX, env: ENVIRONMENT, configurable, report });
 }
 
 function printVersion(): void {

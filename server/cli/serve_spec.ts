@@ -259,6 +259,13 @@ lets bash, zsh or fish complete its command line.`,
     },
     verbose: { kind: "flag", short: "v", help: "log connections too" },
     config: CONFIG,
+    "check-config": {
+      kind: "flag",
+      argumentOnly: true,
+      help:
+        "only look for what would keep it from starting, in all options and the files that they name; " +
+        "nothing is opened or changed",
+    },
     help: HELP,
     version: { kind: "flag", short: "V", help: "show the version" },
   },

@@ -160,23 +160,7 @@ export class ServedRoot implements AsyncDisposable {
    * `usage` for several processes with a `quota` or with an old version of Deno
    */
   static open(path: string, options: FsStorageOptions): ServedRoot {
-    if (options.together && !TRIES_LOCKS) {
-      throw new FerryError(
-        "usage",
-        "to serve it together with others takes a newer version of Deno",
-      );
-    }
-    if (options.together && options.quota !== undefined) {
-      const reason =
-        "each process would count for itself what several write: limit the disk instead";
-      throw new FerryError(
-        "usage",
-        `a directory that several serve together has no quota: ${reason}`,
-      );
-    }
-    if (!Deno.statSync(path).isDirectory) {
-      throw new FerryError("not_a_file", "it is not a directory");
-    }
+    assertServable(path, options);
     using taken = new DisposableStack();
     const root = taken.use(Root.open(path, options.onRoot));
     const { mounts } = root.directory;
@@ -309,6 +293,28 @@ export class ServedRoot implements AsyncDisposable {
     this.#closing.abort(new FerryError("closed", "the storage is being closed"));
     await this.#counted?.catch(() => {});
     await this.publisher.settle();
+  }
+}
+
+/**
+ * Checks whether a directory can be served with these options, without opening it.
+ *
+ * @throws {FerryError} as {@linkcode ServedRoot.open}, except for `busy`
+ * @throws what the runtime throws if there is no such directory
+ */
+export function assertServable(path: string, { together, quota }: FsStorageOptions): void {
+  if (together && !TRIES_LOCKS) {
+    throw new FerryError("usage", "to serve it together with others takes a newer version of Deno");
+  }
+  if (together && quota !== undefined) {
+    const reason = "each process would count for itself what several write: limit the disk instead";
+    throw new FerryError(
+      "usage",
+      `a directory that several serve together has no quota: ${reason}`,
+    );
+  }
+  if (!Deno.statSync(path).isDirectory) {
+    throw new FerryError("not_a_file", "it is not a directory");
   }
 }
 

@@ -1,0 +1,183 @@
+/**
+ * Looks for everything that would keep `ferryd` from starting, without listening, and without changing any file.
+ *
+ * @module
+ */
+
+import { type Address, formatAddress, isLoopback } from "../../lib/core/address.ts";
+import { FerryError, fileError, quote, toFerryError } from "../../lib/core/errors.ts";
+import { PLATFORM } from "../../lib/core/platform.ts";
+import { type TokenTable, tokenTable } from "../auth/token_table.ts";
+import { type BucketRoot, bucketRoot } from "../cli/bucket_root.ts";
+import { readKeyPair, readTokens, type Validity, validityOf } from "../cli/credentials.ts";
+import type { ServeValues } from "../cli/serve_spec.ts";
+import { AllowedCommands, type ExecPolicy } from "../exec/allowed_commands.ts";
+import { ferryAddress, httpTerms, SETTINGS_CHECKS } from "./listening.ts";
+import type { ServerSettings } from "./settings.ts";
+import { settingsFrom } from "./settings_from.ts";
+
+/** What was found in a configuration. */
+export interface Findings {
+  /** What keeps `ferryd` from starting, or its clients from connecting. */
+  readonly problems: readonly FerryError[];
+  /** What it starts with all the same, as sentences for people. */
+  readonly warnings: readonly string[];
+}
+
+/** Permission bits by which others than the owner of a file can read it. */
+const READABLE_BY_OTHERS = 0o044;
+
+/**
+ * Checks the options of `ferryd`, and the files that they name.
+ *
+ * @param env reads a variable of the environment
+ */
+export async function checkConfiguration(
+  options: ServeValues,
+  env: (name: string) => string | undefined,
+): Promise<Findings> {
+  const check = new Check(options, env);
+  await check.run();
+  return check;
+}
+
+class Check implements Findings {
+  readonly #options: ServeValues;
+  readonly #env: (name: string) => string | undefined;
+  readonly #problems = new Map<string, FerryError>();
+  readonly warnings: string[] = [];
+
+  constructor(options: ServeValues, env: (name: string) => string | undefined) {
+    this.#options = options;
+    this.#env = env;
+  }
+
+  get problems(): FerryError[] {
+    return [...this.#problems.values()];
+  }
+
+  async run(): Promise<void> {
+    const options = this.#options;
+    await this.#attempt(() => this.#checkRoot());
+    const tokens = await this.#attempt(() => this.#tokens());
+    await this.#attempt(() => this.#checkCertificate());
+    const settings = await this.#attempt(() => settingsFrom(options)) ??
+      // Scopes that cannot be read are said by now; what depends on them is not.
+      settingsFrom({ ...options, anonymous: "read,write,delete,exec,echo" });
+    const all = { ...settings, tokens: tokens ?? this.#unreadTokens() };
+    for (const check of SETTINGS_CHECKS) await this.#attempt(() => check(all));
+    if (settings.exec) await this.#checkCommands(settings.exec);
+    if (this.problems.length === 0) this.#lookAtEncryption(all);
+  }
+
+  /** Remembers what fails. What fails for the same reason as something before is not said again. */
+  async #attempt<T>(run: () => T | Promise<T>): Promise<T | undefined> {
+    try {
+      return await run();
+    } catch (error) {
+      const problem = toFerryError(error);
+      this.#problems.set(problem.message, problem);
+      return undefined;
+    }
+  }
+
+  async #checkRoot(): Promise<void> {
+    const options = this.#options;
+    const bucket = bucketRoot(options);
+    if (bucket) return await this.#checkBucket(bucket);
+    const { assertServable } = await import("../storage/fs/served_root.ts");
+    try {
+      assertServable(options.root, options);
+    } catch (error) {
+      throw fileError(error).during(`serve ${quote(options.root)}`);
+    }
+  }
+
+  async #checkBucket(root: BucketRoot): Promise<void> {
+    const { credentialsFrom, regionFrom } = await import("../storage/s3/credentials.ts");
+    const { S3Location } = await import("../storage/s3/s3_location.ts");
+    await this.#attempt(async () => {
+      await credentialsFrom(this.#env)();
+    });
+    new S3Location({ ...root, region: root.region ?? await regionFrom(this.#env) });
+  }
+
+  #tokens(): TokenTable | undefined {
+    const tokens = readTokens(this.#options);
+    if (!tokens) return undefined;
+    const valid = [...tokens.records.values()]
+      .filter(({ expires }) => expires === null || expires > Date.now());
+    if (valid.length === 0) {
+      const path = quote(this.#options["token-file"]!);
+      this.warnings.push(`no token in ${path} is valid: make one with ferryd token new`);
+    }
+    return tokens;
+  }
+
+  /** In place of tokens that cannot be read: that is said by now, and not also that there are none. */
+  #unreadTokens(): TokenTable | undefined {
+    return this.#options["token-file"] === undefined ? undefined : tokenTable([], new Uint8Array());
+  }
+
+  async #checkCertificate(): Promise<void> {
+    const { "tls-cert": certPath, "tls-key": keyPath } = this.#options;
+    const pair = await readKeyPair(this.#options);
+    if (!pair) return;
+    const { assertKeyPair, assertServesTls } = await import("../net/tls_listener.ts");
+    assertServesTls(Deno.version.deno);
+    assertKeyPair(pair);
+    const validity = await validityOf(pair.cert);
+    if (validity) this.#checkValidity(certPath!, validity);
+    const { mode } = Deno.statSync(keyPath!);
+    if (PLATFORM.permissionBits && (mode! & READABLE_BY_OTHERS) !== 0) {
+      this.warnings.push(`others can read the key ${quote(keyPath!)}: chmod 600 it`);
+    }
+  }
+
+  #checkValidity(path: string, { validFrom, validTo, state }: Validity): void {
+    if (state === "good") return;
+    const until = `the certificate ${quote(path)} is valid until ${validTo} only`;
+    if (state === "soon") return void this.warnings.push(`${until}: make or fetch a new one`);
+    throw new FerryError(
+      "usage",
+      state === "expired"
+        ? `it has expired (${validTo}): make a new one with ferryd cert --replace`
+        : `it is valid from ${validFrom} on: set the clock of this machine, or wait until then`,
+      { action: `use the certificate ${quote(path)}` },
+    );
+  }
+
+  async #checkCommands(policy: ExecPolicy): Promise<void> {
+    const { allow = [], shell = false } = policy;
+    const root = isDirectory(policy.cwd) ? policy.cwd : undefined;
+    const parts = [
+      ...allow.map((name) => ({ allow: [name], shell: false })),
+      ...shell ? [{ allow: [], shell }] : [],
+    ];
+    for (const part of parts) {
+      await this.#attempt(() => void AllowedCommands.find({ ...policy, ...part }, { root }));
+    }
+  }
+
+  #lookAtEncryption(settings: ServerSettings): void {
+    if (this.#options["tls-cert"] !== undefined) return;
+    const addresses: Address[] = [
+      ferryAddress(settings),
+      ...[httpTerms(settings)?.address ?? []].flat(),
+    ];
+    for (const address of addresses.filter((address) => !isLoopback(address))) {
+      this.warnings.push(
+        `others can connect to ${formatAddress(address)}, and nothing is encrypted: see ferryd ` +
+          "cert --help",
+      );
+    }
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
