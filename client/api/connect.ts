@@ -150,7 +150,12 @@ function levelOf(compress: boolean | number = false): number | undefined {
   return level;
 }
 
-function tlsClient(options: boolean | TlsOptions | undefined): TlsClient | undefined {
+/**
+ * Encrypts connections as the options say; undefined if they are not encrypted.
+ *
+ * @throws {FerryError} `usage` for a pin that is none
+ */
+export function tlsClient(options: boolean | TlsOptions | undefined): TlsClient | undefined {
   if (!options) return undefined;
   const { ca, pins } = options === true ? {} : options;
   return new TlsClient({ ca, pins: pins?.map(parsePin) });

@@ -8,7 +8,7 @@
 import type { Client } from "../api/client.ts";
 import { type ConnectOptions, connectWithin } from "../api/connect.ts";
 import type { RateLimit } from "../net/rate_limit.ts";
-import { Credentials } from "./credentials.ts";
+import { Credentials, type Shown } from "./credentials.ts";
 import type { ConnectOverrides } from "./command.ts";
 import type { CommonValues } from "./options.ts";
 
@@ -44,12 +44,20 @@ export class Clients implements AsyncDisposable {
     return this.#connecting[job] ??= this.#connect(overrides);
   }
 
+  /** The credentials that the command line and the environment give. */
+  get shown(): Shown {
+    return this.#readCredentials().shown;
+  }
+
+  #readCredentials(): Credentials {
+    return this.#credentials ??= new Credentials(this.#options.common, this.#options.env);
+  }
+
   async #connect(overrides: ConnectOverrides): Promise<Client> {
-    const { common, env, limit, onRetry, retries, signal } = this.#options;
+    const { common, limit, onRetry, retries, signal } = this.#options;
     const { server, timeout, "connect-timeout": connectTimeout, compress } = common;
     const options = { timeout, connectTimeout, retries, onRetry, signal, compress, ...overrides };
-    this.#credentials ??= new Credentials(common, env);
-    const client = await this.#credentials.connect(server, (shown) => {
+    const client = await this.#readCredentials().connect(server, (shown) => {
       return connectWithin(limit, server, { ...options, ...shown });
     });
     if (compress !== undefined && !client.compresses && !this.#uncompressed) {

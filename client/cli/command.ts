@@ -7,6 +7,7 @@
 import type { CommandSpec, OptionTable, OptionValues } from "../../lib/cli/command_spec.ts";
 import type { Client } from "../api/client.ts";
 import type { ConnectOptions } from "../api/connect.ts";
+import type { Shown } from "./credentials.ts";
 import type { Output } from "./output.ts";
 
 /** How a command connects, where that differs from what the command line says. */
@@ -24,6 +25,12 @@ export interface Context {
    * @param options options that override those of the command line
    */
   connected(job?: number, options?: ConnectOverrides): Promise<Client>;
+  /**
+   * The token and the trust that the command line and the environment give.
+   *
+   * @throws {FerryError} `usage`, `not_found`, … if they cannot be read
+   */
+  credentials(): Promise<Shown>;
   /** Where results, notices and errors go. */
   output: Output;
   /** Aborted when the user interrupts the program. */

@@ -30,7 +30,7 @@ export interface CredentialOptions {
 }
 
 /** The options of `connect` that the credentials become. */
-type Shown = Pick<ConnectOptions, "tls" | "token">;
+export type Shown = Pick<ConnectOptions, "tls" | "token">;
 
 /** Credentials for one server. */
 export class Credentials {
@@ -53,13 +53,18 @@ export class Credentials {
     this.#token = path === undefined ? tokenIn(env(TOKEN_VARIABLE)) : readToken(path);
   }
 
+  /** What is known without a question. */
+  get shown(): Shown {
+    return { tls: this.#tls, token: this.#token };
+  }
+
   /**
    * Connects. Where the server requires a token and none was given, the user is asked for it on the terminal.
    */
   async connect<T>(server: string, run: (shown: Shown) => Promise<T>): Promise<T> {
     const had = this.#token;
     try {
-      return await run({ tls: this.#tls, token: had });
+      return await run(this.shown);
     } catch (error) {
       const wanted = error instanceof FerryError && error.code === "auth_required" && !had;
       if (!wanted) throw error;
@@ -67,7 +72,7 @@ export class Credentials {
       const token = await (this.#answer ??= askFor(server));
       if (token === undefined) throw error;
       this.#token = token;
-      return await run({ tls: this.#tls, token });
+      return await run(this.shown);
     }
   }
 }

@@ -79,6 +79,9 @@ export async function runCommand(
     async connected(job = 0, overrides = {}) {
       return await (await (clients ??= start())).of(job, overrides);
     },
+    async credentials() {
+      return (await (clients ??= start())).shown;
+    },
     output,
     signal,
     async attempt(op, filename, part) {

@@ -120,15 +120,31 @@ function speaksNoTls(cause: unknown): FerryError {
   return new FerryError("bad_header", "the server does not speak TLS", { cause });
 }
 
-/** Fetches the certificate of a server, over a connection on which nothing else is sent. */
-async function findPinned(
+/** A certificate that a server shows. */
+export interface ShownCertificate {
+  /** Its bytes, in DER. */
+  der: Uint8Array;
+  /** The certificate of its issuer, in DER, if the server shows that, too. */
+  issuer: Uint8Array | undefined;
+  /** The names and addresses that it is for, as OpenSSL writes them. */
+  subjectAltName: string;
+  /** When it begins and ceases to be valid, as text for people. */
+  validFrom: string;
+  validTo: string;
+}
+
+/**
+ * Fetches the certificate of a server without any check, over a connection on which nothing else is sent.
+ *
+ * @throws {FerryError} `bad_header` for a server that does not speak TLS; `unreachable`, `closed`, …
+ */
+export async function certificateOf(
   address: Address,
-  pins: readonly string[],
   signal: AbortSignal,
-): Promise<Pinned> {
+): Promise<ShownCertificate> {
   const { connect } = await import("node:tls");
   signal.throwIfAborted();
-  // The certificate is compared below. That the server has its private key is checked on the real connection.
+  // Whether the certificate is trusted, and the server has its private key, is checked on the real connection.
   const socket = connect({
     host: address.hostname,
     port: address.port,
@@ -149,21 +165,36 @@ async function findPinned(
   });
   try {
     await done.promise;
-    const { raw, subjectaltname = "", issuerCertificate } = socket.getPeerCertificate(true);
-    const found = await pinOf(raw);
-    if (!pins.includes(parsePin(found))) {
-      throw new FerryError(
-        "denied",
-        `the server's certificate is not the pinned one: it is ${found}`,
-      );
-    }
-    const issuer = issuerCertificate?.raw;
-    const authorities = issuer && await hasSigned(issuer, raw) ? [raw, issuer] : [raw];
-    return { authorities: authorities.map(toPem), name: nameIn(subjectaltname) };
+    const shown = socket.getPeerCertificate(true);
+    return {
+      der: shown.raw,
+      issuer: shown.issuerCertificate?.raw,
+      subjectAltName: shown.subjectaltname ?? "",
+      validFrom: shown.valid_from,
+      validTo: shown.valid_to,
+    };
   } finally {
     signal.removeEventListener("abort", close);
     close();
   }
+}
+
+/** Looks whether the certificate of a server is pinned. */
+async function findPinned(
+  address: Address,
+  pins: readonly string[],
+  signal: AbortSignal,
+): Promise<Pinned> {
+  const { der, issuer, subjectAltName } = await certificateOf(address, signal);
+  const found = await pinOf(der);
+  if (!pins.includes(parsePin(found))) {
+    throw new FerryError(
+      "denied",
+      `the server's certificate is not the pinned one: it is ${found}`,
+    );
+  }
+  const authorities = issuer && await hasSigned(issuer, der) ? [der, issuer] : [der];
+  return { authorities: authorities.map(toPem), name: nameIn(subjectAltName) };
 }
 
 /**

@@ -149,6 +149,7 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("ping", "--count", "1");
   Deno.renameSync(`${pair.root}.gone`, pair.root);
   await run("ping", "--count", "1");
+  await run("doctor", "--udp", `127.0.0.1:${closedPort()}`, "--timeout", "100ms");
   {
     using peer = await pair.connect();
     const put = { op: "put", filename: "cut.bin", md5: null, total_size: 9 * 1024 ** 2 };

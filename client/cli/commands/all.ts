@@ -9,6 +9,7 @@ import type { Command } from "../command.ts";
 import { COMMON } from "../options.ts";
 import { cat } from "./cat.ts";
 import { completions } from "./completions.ts";
+import { doctor } from "./doctor.ts";
 import { echo } from "./echo.ts";
 import { exec } from "./exec.ts";
 import { download, get } from "./get.ts";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   exec,
   ping,
   echo,
+  doctor,
   completions(() => [FERRY, ...COMMANDS]),
   upload,
   download,
