@@ -61,9 +61,11 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "server/protocols/http/exchange server/protocols/http/files server/protocols/http/login " +
     "server/protocols/http/page server/protocols/http/shares server/protocols/http/tus",
   "server/cli": "lib/cli lib/core lib/files lib/line_exec lib/security server/auth server/net",
-  "server/cli/commands": "lib/cli lib/core lib/files server/auth server/cli",
+  "server/cli/commands": "lib/cli lib/core lib/files server/auth server/cli server/doctor",
   "server/configuration":
     "lib/core lib/line_exec server/auth server/cli server/exec server/net server/storage/fs server/storage/s3",
+  "server/doctor": "lib/core lib/file_system lib/files lib/runtime server/cli " +
+    "server/configuration server/storage/fs server/storage/s3",
   "server":
     "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/configuration server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +

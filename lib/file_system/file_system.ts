@@ -35,29 +35,29 @@ export interface FileSystem {
 
 /**
  * The magic numbers (statfs(2)) of Linux's file systems that are part of the kernel and store files on a disk or in the
- * memory of this machine. They flush when told to, report every error, and replace names atomically.
+ * memory of this machine, with their names. They flush when told to, report every error, and replace names atomically.
  */
-const LOCAL: ReadonlySet<number> = new Set([
-  0xef53, // ext2, ext3, ext4
-  0x58465342, // xfs
-  0x9123683e, // btrfs
-  0xf2f52010, // f2fs
-  0x01021994, // tmpfs
-  0x858458f6, // ramfs
-  0x794c7630, // overlayfs
-  0x2fc12fc1, // zfs
-  0xca451a4e, // bcachefs
-  0x3153464a, // jfs
-  0x3434, // nilfs2
-  0xf15f, // ecryptfs
-  0x4d44, // vfat
-  0x2011bab0, // exfat
-  0x7366746e, // ntfs3
-  0x482b, // hfs+
-  0x73717368, // squashfs
-  0xe0f5e1e2, // erofs
-  0x9660, // iso9660
-  0x15013346, // udf
+const LOCAL: ReadonlyMap<number, string> = new Map([
+  [0xef53, "ext2, ext3, ext4"],
+  [0x58465342, "xfs"],
+  [0x9123683e, "btrfs"],
+  [0xf2f52010, "f2fs"],
+  [0x01021994, "tmpfs"],
+  [0x858458f6, "ramfs"],
+  [0x794c7630, "overlayfs"],
+  [0x2fc12fc1, "zfs"],
+  [0xca451a4e, "bcachefs"],
+  [0x3153464a, "jfs"],
+  [0x3434, "nilfs2"],
+  [0xf15f, "ecryptfs"],
+  [0x4d44, "vfat"],
+  [0x2011bab0, "exfat"],
+  [0x7366746e, "ntfs3"],
+  [0x482b, "hfs+"],
+  [0x73717368, "squashfs"],
+  [0xe0f5e1e2, "erofs"],
+  [0x9660, "iso9660"],
+  [0x15013346, "udf"],
 ]);
 
 /** Those of them that give each file a permanent inode number. */
@@ -111,6 +111,50 @@ export function fileSystemAt(path: string): FileSystem {
     atomicReplacement: local,
     durableNames: type !== FUSE,
     heldDirectories: type !== FUSE,
+  };
+}
+
+/** The same of file systems that are not among {@linkcode LOCAL}. */
+const OTHERS: ReadonlyMap<number, string> = new Map([
+  [FUSE, "FUSE"],
+  [0x6969, "NFS"],
+  [0xff534d42, "SMB"],
+  [0xfe534d42, "SMB"],
+  [0x00c36400, "CephFS"],
+  [0x01021997, "9p"],
+]);
+
+/** The file systems that keep files in memory. */
+const VOLATILE: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
+
+/** How much a file system has, and how much of it is free for this user. */
+export interface Room {
+  /** Its name, or its magic number. */
+  readonly name: string;
+  /** Whether it keeps files in memory, so that they are gone after a restart. */
+  readonly isVolatile: boolean;
+  /** Bytes, in all and free; 0 in all if the size is not known. */
+  readonly bytes: number;
+  readonly freeBytes: number;
+  /** Inodes, in all and free; 0 in all if it has no fixed number of them. */
+  readonly inodes: number;
+  readonly freeInodes: number;
+}
+
+/**
+ * What the file system of a path is, and what room it has.
+ *
+ * @throws the runtime's error if that cannot be found out
+ */
+export function roomAt(path: string): Room {
+  const { type, bsize, blocks, bavail, files, ffree } = statfsSync(path);
+  return {
+    name: LOCAL.get(type) ?? OTHERS.get(type) ?? `0x${type.toString(16)}`,
+    isVolatile: VOLATILE.has(type),
+    bytes: bsize * blocks,
+    freeBytes: bsize * bavail,
+    inodes: files,
+    freeInodes: ffree,
   };
 }
 

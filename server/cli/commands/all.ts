@@ -7,6 +7,7 @@
 import type { Command } from "../command.ts";
 import { cert } from "./cert.ts";
 import { completions } from "./completions.ts";
+import { doctor } from "./doctor.ts";
 import { SERVE } from "../serve_spec.ts";
 import { tokenList } from "./token_list.ts";
 import { tokenNew } from "./token_new.ts";
@@ -18,5 +19,6 @@ export const COMMANDS: readonly Command[] = [
   tokenList,
   tokenRevoke,
   cert,
+  doctor,
   completions(() => [SERVE, ...COMMANDS]),
 ];
