@@ -6,6 +6,7 @@
 
 import { ALGORITHMS } from "../../lib/core/checksum.ts";
 import type { OptionTable, OptionValues } from "../../lib/cli/command_spec.ts";
+import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { OVERWRITE_POLICIES } from "../../lib/core/overwrite.ts";
 import { MAX_STREAMS } from "../net/stream_count.ts";
 
@@ -38,6 +39,7 @@ export const COMMON = {
     kind: "time",
     value: "TIME",
     default: "60s",
+    range: [1, MAX_TIMEOUT_MS],
     help: "give up on a server that gives no sign of life for that long",
   },
   "connect-timeout": {
@@ -45,6 +47,7 @@ export const COMMON = {
     value: "TIME",
     // A command has to end within ten seconds where no server answers, the start of the program included.
     default: "8s",
+    range: [1, MAX_TIMEOUT_MS],
     help: "give up on a server that cannot be reached in that time",
   },
   retries: {
@@ -64,6 +67,7 @@ export const COMMON = {
   "limit-rate": {
     kind: "size",
     value: "RATE",
+    range: [1, Infinity],
     help: "move no more than so many bytes a second, as 500k or 2MiB",
   },
   json: { kind: "flag", help: "print one JSON object a line instead" },

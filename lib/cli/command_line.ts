@@ -176,7 +176,7 @@ function parseArgv(
     entries.filter(([, { kind }]) => (kind === "flag") === flags).map(([name]) => name);
   const alias: Record<string, string> = {};
   for (const [name, { short }] of entries) if (short) alias[short] = name;
-  const parsed = parseArgs(normalize(command, head), {
+  const parsed = parseArgs(normalize(command, head, report), {
     boolean: names(true),
     string: ["_", ...names(false)],
     collect: entries.filter(([, { kind }]) => kind === "list").map(([name]) => name),
@@ -207,7 +207,11 @@ function parseArgv(
  * Converts arguments to forms that parseArgs() understands: it would read `-sHOST` as several flags, and does not
  * accept `-` as a value.
  */
-function normalize(command: CommandSpec, argv: readonly string[]): string[] {
+function normalize(
+  command: CommandSpec,
+  argv: readonly string[],
+  report: (problem: FerryError) => void,
+): string[] {
   const taking = optionsWithValue(command);
   const implied = impliedValues(command);
   const normal: string[] = [];
@@ -215,7 +219,10 @@ function normalize(command: CommandSpec, argv: readonly string[]): string[] {
     const arg = argv[turn]!;
     const name = taking.get(arg);
     const alone = implied.get(arg);
-    if (alone !== undefined) normal.push(alone);
+    const [, flag = "", text] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
+    const spec = Object.hasOwn(command.options, flag) ? command.options[flag] : undefined;
+    if (spec?.kind === "flag") normal.push(`--${flag}=${valueOf(flag, spec, text, report)}`);
+    else if (alone !== undefined) normal.push(alone);
     else if (name !== undefined && argv[turn + 1] === "-") {
       normal.push(`--${name}=-`);
       turn++;

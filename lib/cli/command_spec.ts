@@ -5,6 +5,9 @@
  * @module
  */
 
+/** The longest time for which something may be valid, in milliseconds: 100 years. Dates end some time later. */
+export const LONGEST_VALIDITY_MS: number = 100 * 365 * 24 * 60 * 60 * 1000;
+
 /** The type of an option's value. A `flag` has no value; a `list` is a text that may be given several times. */
 export type OptionKind = "flag" | "text" | "list" | "count" | "size" | "time";
 
@@ -22,7 +25,7 @@ export interface OptionSpec {
   readonly short?: string;
   /** The default value, written as on the command line. */
   readonly default?: string;
-  /** The smallest and the greatest value of a count. */
+  /** The smallest and the greatest value of a number: a size in bytes, a time in milliseconds. */
   readonly range?: readonly [min: number, max: number];
   /** Whether a count may also be `auto`, which leaves the choice to the program: undefined. */
   readonly auto?: true;

@@ -23,15 +23,18 @@ export function parseOptionValue(
     const items = Array.isArray(text) ? text : [text];
     return items.map((item) => parseOptionValue(name, { ...spec, kind: "text" }, item));
   }
-  if (spec.kind === "flag") {
-    return typeof text === "boolean" ? text : !/^(0|false)$/.test(String(text));
-  }
+  if (typeof text === "boolean") return text;
   const value = String(text);
   const wrong = (wanted: string, candidates: readonly string[] = []) => {
     const meant = didYouMean(value, candidates);
     return new FerryError("usage", `--${name} takes ${wanted}, not ${quote(value)}${meant}`);
   };
+  const within = (number: number | undefined, { range = [0, Infinity] } = spec) =>
+    number !== undefined && number >= range[0] && number <= range[1] ? number : undefined;
   switch (spec.kind) {
+    case "flag":
+      if (/^(0|false|no|off)$/i.test(value)) return false;
+      return /^(1|true|yes|on)$/i.test(value) || raise(wrong("true or false"));
     case "text":
       if (spec.choices && !spec.choices.includes(value)) {
         throw wrong(spec.choices.join(", "), spec.choices);
@@ -39,22 +42,38 @@ export function parseOptionValue(
       return value;
     case "count":
       if (spec.auto && value === "auto") return undefined;
-      return parseCount(value, spec) ?? raise(wrong(countText(spec)));
+      return within(parseCount(value)) ?? raise(wrong(countText(spec)));
     case "size":
-      return parseSize(value) ?? raise(wrong("a size such as 500k, 2M or 1GiB"));
+      return within(parseSize(value)) ??
+        raise(wrong(`a size${leastText(spec)} such as 500k, 2M or 1GiB`));
     case "time":
-      return parseTime(value) ?? raise(wrong("a time such as 500ms, 30s, 5m, 2h or 7d"));
+      return within(parseTime(value)) ??
+        raise(wrong(`a time${timesText(spec)} such as 500ms, 30s, 5m, 2h or 7d`));
   }
 }
 
-function parseCount(text: string, { range = [0, Infinity] }: OptionSpec): number | undefined {
-  const count = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  return count >= range[0] && count <= range[1] ? count : undefined;
+function parseCount(text: string): number | undefined {
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
 function countText({ range, auto }: OptionSpec): string {
   const number = range ? `a whole number from ${range.join(" to ")}` : "a whole number";
   return auto ? `auto, or ${number}` : number;
+}
+
+function leastText({ range }: OptionSpec): string {
+  return range ? ` of at least ${range[0]} byte,` : "";
+}
+
+function timesText({ range }: OptionSpec): string {
+  return range ? ` from ${range.map(formatTime).join(" to ")},` : "";
+}
+
+/** A time in its largest unit, rounded down. */
+function formatTime(ms: number): string {
+  const [unit = "ms", size = 1] = Object.entries(TIME_UNITS).findLast(([, size]) => ms >= size) ??
+    [];
+  return `${Math.floor(ms / size)}${unit}`;
 }
 
 /** Throws an error, where only an expression can stand. */

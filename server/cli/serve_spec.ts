@@ -5,6 +5,7 @@
  */
 
 import type { CommandSpec, OptionValues } from "../../lib/cli/command_spec.ts";
+import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { DURABILITIES } from "../../lib/files/durability.ts";
 import { FRAMINGS } from "../../lib/line_exec/framing.ts";
 import { CONFIG, HELP } from "./options.ts";
@@ -167,6 +168,7 @@ lets bash, zsh or fish complete its command line.`,
       kind: "time",
       value: "TIME",
       default: "10s",
+      range: [1, MAX_TIMEOUT_MS],
       help: "disconnect a peer that takes longer for the TLS handshake, or to begin after that",
     },
     "max-connections": {
@@ -216,6 +218,7 @@ lets bash, zsh or fish complete its command line.`,
       kind: "time",
       value: "TIME",
       default: "60s",
+      range: [1, MAX_TIMEOUT_MS],
       help: "disconnect a peer that gives no sign of life for that long",
     },
     "min-rate": {

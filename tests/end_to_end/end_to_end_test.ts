@@ -191,7 +191,12 @@ Deno.test("ferry exits with the status of the code", async (t) => {
     ["no argument", ["put"], 2, "Nothing was named"],
     ["an option without its value", ["put", "f", "--as"], 2, "--as needs a value"],
     ["a value that is none", ["put", "f", "--overwrite", "maybe"], 2, "--overwrite takes never, "],
-    ["a time without unit", ["put", "f", "--timeout", "5"], 2, "--timeout takes a time such as"],
+    [
+      "a time without unit",
+      ["put", "f", "--timeout", "5"],
+      2,
+      "--timeout takes a time from 1ms to 24d",
+    ],
     ["an address that is none", ["put", "f", "-s", "a b"], 2, "is no address"],
     ["--as for several", ["put", "f", "f", "--as", "x"], 2, "--as gives one name"],
     ["a local file that is missing", ["put", "nope"], 4, 'Cannot put "nope": no such file'],

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LONGEST_VALIDITY_MS } from "../../../lib/cli/command_spec.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { remoteName } from "../../transfer/names.ts";
 import { command, type Context } from "../command.ts";
@@ -29,6 +30,7 @@ ferry ls. The server has to be started with --http.`,
       kind: "time",
       value: "TIME",
       default: "7d",
+      range: [0, LONGEST_VALIDITY_MS],
       help: "how long the link is valid; 0 for ever",
     },
     downloads: {

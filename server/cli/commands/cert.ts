@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LONGEST_VALIDITY_MS } from "../../../lib/cli/command_spec.ts";
 import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { resolve } from "../../../lib/core/paths.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
@@ -38,7 +39,13 @@ is the only line on standard output.`,
       default: "ferryd-key.pem",
       help: "where to write the key, which only the owner will be able to read",
     },
-    expires: { kind: "time", value: "TIME", default: "365d", help: "how long it is valid" },
+    expires: {
+      kind: "time",
+      value: "TIME",
+      default: "365d",
+      range: [1, LONGEST_VALIDITY_MS],
+      help: "how long it is valid",
+    },
     replace: { kind: "flag", help: "replace files that are there" },
     config: CONFIG,
     help: HELP,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LONGEST_VALIDITY_MS } from "../../../lib/cli/command_spec.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { parseGrants } from "../../auth/grants.ts";
 import { command } from "../command.ts";
@@ -35,7 +36,12 @@ have its own: --scope read,write:inbox/. No path confines exec.`,
       value: "DIR",
       help: "a directory of the server that it is confined to (may be repeated)",
     },
-    expires: { kind: "time", value: "TIME", help: "how long it is valid; for ever if not given" },
+    expires: {
+      kind: "time",
+      value: "TIME",
+      range: [1, LONGEST_VALIDITY_MS],
+      help: "how long it is valid; for ever if not given",
+    },
     config: CONFIG,
     help: HELP,
   },
