@@ -7,11 +7,15 @@
 import { type Address, formatAddress, isLoopback } from "../../lib/core/address.ts";
 import { FerryError, fileError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
+import { RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
+import { readRegularFile } from "../../lib/cli/input_file.ts";
+import { infoAt } from "../../lib/files/path_lookup.ts";
 import { type TokenTable, tokenTable } from "../auth/token_table.ts";
 import { type BucketRoot, bucketRoot } from "../cli/bucket_root.ts";
 import { readKeyPair, readTokens, type Validity, validityOf } from "../cli/credentials.ts";
 import type { ServeValues } from "../cli/serve_spec.ts";
 import { AllowedCommands, type ExecPolicy } from "../exec/allowed_commands.ts";
+import { assertKnownFormat, VERSION_FILE } from "../storage/state_version.ts";
 import { ferryAddress, httpTerms, SETTINGS_CHECKS } from "./listening.ts";
 import type { ServerSettings } from "./settings.ts";
 import { settingsFrom } from "./settings_from.ts";
@@ -88,6 +92,10 @@ class Check implements Findings {
     const { assertServable } = await import("../storage/fs/served_root.ts");
     try {
       assertServable(options.root, options);
+      const version = `${options.root}/${RESERVED_DIRECTORY}/${VERSION_FILE}`;
+      if (infoAt(version)?.isFile) {
+        assertKnownFormat(readRegularFile(version), RESERVED_DIRECTORY);
+      }
     } catch (error) {
       throw fileError(error).during(`serve ${quote(options.root)}`);
     }

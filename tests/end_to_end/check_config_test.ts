@@ -71,7 +71,7 @@ Deno.test("ferryd --check-config names all that is wrong, each once", async () =
     /^There is no option --wrong/,
     /^Cannot read the configuration ".*": there is no option "listn"\. Did you mean "listen"\?$/,
     /^Cannot read the configuration ".*": quota is not a text or a number$/,
-    /^--idle-timeout takes a time such as .*, not "often"$/,
+    /^--idle-timeout takes a time from 1ms to 24d, such as .*, not "often"$/,
     /^Cannot serve "missing": no such file or directory$/,
     /^Cannot read the tokens "tokens": line 1 is not JSON$/,
     /^--tls-cert and --tls-key belong together$/,
@@ -96,6 +96,8 @@ Deno.test("ferryd --check-config finds what is wrong between options, and in fil
   Deno.chmodSync(dir.join("writable"), 0o622);
   dir.write("file", "");
   dir.pipe("pipe");
+  Deno.mkdirSync(dir.join("newer/.ferry"), { recursive: true });
+  dir.write("newer/.ferry/version", '{"format":99,"ferry":"9.9.9"}');
   const cases: [config: string[], says: RegExp[]][] = [
     [
       ['tls-cert = "cert"', 'tls-key = "other"', 'listen = "0.0.0.0:0"', 'root = "file"'],
@@ -131,6 +133,7 @@ Deno.test("ferryd --check-config finds what is wrong between options, and in fil
         /^--listen and --http are both 127\.0\.0\.1:9900/,
       ],
     ],
+    [['root = "newer"'], [/Cannot serve "newer": ferry 9\.9\.9 wrote \.ferry in format 99/]],
     [['s3-endpoint = "http://127.0.0.1:1"'], [/^--s3-endpoint belongs to a bucket/]],
   ];
   for (const [config, says] of cases) {
