@@ -1,20 +1,20 @@
 /**
- * ferryd is killed at each system call by which an operation changes something, and started again. Clients then have to
- * see either the state before the operation or the state after it, complete, and what is left of uploads must not be
- * visible to others. The same is tested for `ferry get`. `deno task crashes` tries all of the calls; with
- * `FERRY_CRASHES=N` every N-th of them. A run of all tests tries only half of the calls that name files, of a few
- * operations.
+ * ferryd is killed at system calls by which an operation changes something or replies, and started again. An operation
+ * that was acknowledged has to hold. Of any other, clients have to see either the state before it or the state after it,
+ * complete; what is left of uploads must not be visible to others, and end with the next attempt. The same is tested for
+ * `ferry get`. `deno task crashes` tries many of the calls, a run of all tests a few, of some operations.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
 import { type Client, connect, FerryError } from "../../mod.ts";
-import { extentOf } from "../support/extent.ts";
+import { randomNumbers } from "../support/faulty_peer.ts";
 import { Ferryd, outcome, programArgs, TempDir } from "../support/programs.ts";
-import { randomBytes } from "../support/random_file.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { md5, MIB } from "../support/bytes.ts";
+import { md5 } from "../support/bytes.ts";
+import { AGAIN, KILLS, ONLY, SEED } from "./extent.ts";
+import { Lane, LARGE, OLD, type Scenario, SCENARIOS } from "./scenarios.ts";
 import {
   assertStaging,
   type Call,
@@ -27,12 +27,11 @@ import {
   watching,
 } from "./tracer.ts";
 
-/** Only every so many calls are tried. */
-const STRIDE = extentOf("FERRY_CRASHES");
-const ALL = STRIDE !== undefined;
-
 /** How many servers are killed in parallel. */
 const LANES = 4;
+
+/** Whether this is a run of its own, and not one of all tests. */
+const ALL = KILLS !== undefined;
 
 /** The calls that create and remove names of files. */
 const NAMING = ["link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2"];
@@ -51,181 +50,22 @@ const CHANGING = [
     "truncate",
     "ftruncate",
   ],
-  ...["chmod", "fchmod", "fchmodat", "utimensat", "fsync", "fdatasync", "pwrite64"],
+  ...["chmod", "fchmod", "fchmodat", "utimensat", "fsync", "fdatasync", "pwrite64", "sendto"],
 ];
 
-/** The calls that are tried. */
-function sample(calls: readonly Call[]): readonly Call[] {
-  return calls.filter((_, index) => index % (STRIDE ?? 2) === 0);
-}
+/** How an operation ends whose server is killed; with several connections, another one may be refused first. */
+const CUT = ["closed", "unreachable"];
 
-/** An operation that is interrupted by a kill. */
-interface Scenario {
-  /** The files before the operation. */
-  before: Tree;
-  /** The content that each file may have after a kill, and after the operation is repeated. */
-  names: Record<string, readonly (Uint8Array | undefined)[]>;
-  /** Names of which exactly one exists at any moment. */
-  oneOf?: readonly string[];
-  /** The states of all files together, if each file alone does not show whether they are whole. */
-  oneState?: readonly Tree[];
-  /** Prepares the operation. */
-  prepare?(lane: Lane): Promise<void>;
-  /** The operation. */
-  act(client: Client, lane: Lane): Promise<unknown>;
-  /** The files at the end, after the operation was repeated. */
-  after: Tree;
-  /** The codes with which the repeated operation may fail, since the first one took effect. */
-  done?: readonly string[];
-}
-
-const SMALL = randomBytes(1000, 1);
-const OLD = randomBytes(1000, 2);
-const LARGE = randomBytes(9 * MIB + 123, 3);
-const OLD_LARGE = randomBytes(9 * MIB + 123, 4);
-
-function putting(content: Uint8Array, old?: Uint8Array): Scenario {
-  return {
-    before: old ? { "d/f": old } : {},
-    names: { "d/f": [old, content] },
-    act: (client, lane) => {
-      return client.put(lane.local(content), { as: "d/f", overwrite: old ? "always" : "never" });
-    },
-    after: { "d/f": content },
-  };
-}
-
-const SCENARIOS: Record<string, Scenario> = {
-  "put of a small file": putting(SMALL),
-  "put of a small file over another": putting(SMALL, OLD),
-  "put of a large file": putting(LARGE),
-  "put of a large file over another": putting(LARGE, OLD_LARGE),
-  "put of the rest of a file": {
-    ...putting(LARGE),
-    async prepare(lane) {
-      using peer = await RawPeer.connect(lane.server.port);
-      const put = { op: "put", filename: "d/f", md5: null, total_size: LARGE.length };
-      await peer.send(put, LARGE.subarray(0, 6 * MIB));
-      await peer.end();
-      assertEquals(await peer.code(), "closed");
-    },
-  },
-  "mv of a file": {
-    before: { "d/f": SMALL },
-    names: { "d/f": [SMALL, undefined], "e/g": [SMALL, undefined] },
-    oneOf: ["d/f", "e/g"],
-    act: (client) => client.move("d/f", "e/g"),
-    after: { "e/g": SMALL },
-    done: ["not_found", "exists"],
-  },
-  "mv of a file over another": {
-    before: { "d/f": SMALL, "e/g": OLD },
-    names: { "d/f": [SMALL, undefined], "e/g": [OLD, SMALL] },
-    act: (client) => client.move("d/f", "e/g", { overwrite: "always" }),
-    after: { "e/g": SMALL },
-    done: ["not_found"],
-  },
-  "mv of a directory": {
-    before: { "d/f": SMALL, "d/d/g": OLD },
-    names: {
-      "d/f": [SMALL, undefined],
-      "d/d/g": [OLD, undefined],
-      "e/d/f": [SMALL, undefined],
-      "e/d/d/g": [OLD, undefined],
-    },
-    oneOf: ["d/f", "e/d/f"],
-    act: (client) => client.move("d", "e/d"),
-    after: { "e/d/f": SMALL, "e/d/d/g": OLD },
-    done: ["not_found"],
-  },
-  "rm of a file": {
-    before: { "d/f": SMALL, "d/g": OLD },
-    names: { "d/f": [SMALL, undefined], "d/g": [OLD] },
-    act: (client) => client.remove("d/f"),
-    after: { "d/g": OLD },
-    done: ["not_found"],
-  },
-  "rm -r of a directory": {
-    before: { "d/a": SMALL, "d/b": OLD, "d/d/c": SMALL, "e/f": OLD },
-    names: {
-      "d/a": [SMALL, undefined],
-      "d/b": [OLD, undefined],
-      "d/d/c": [SMALL, undefined],
-      "e/f": [OLD],
-    },
-    act: (client) => client.remove("d", { recursive: true }),
-    after: { "e/f": OLD },
-    done: ["not_found"],
-  },
-  "publication of a directory over another": {
-    before: { "d/a": OLD, "d/b": SMALL },
-    names: { "d/a": [OLD, SMALL], "d/b": [SMALL, undefined], "d/d/c": [LARGE, undefined] },
-    oneState: [{ "d/a": OLD, "d/b": SMALL }, { "d/a": SMALL, "d/d/c": LARGE }],
-    act: (client, lane) => {
-      const local = lane.locals({ a: SMALL, "d/c": LARGE });
-      return client.putTree(local, { as: "d", atomic: true, overwrite: "always" });
-    },
-    after: { "d/a": SMALL, "d/d/c": LARGE },
-  },
-};
-
-/** A server that is killed again and again. */
-class Lane implements AsyncDisposable {
-  readonly #dir = new TempDir();
-  readonly root = this.#dir.join("root");
-  server!: Ferryd;
-
-  static async start(): Promise<Lane> {
-    const lane = new Lane();
-    Deno.mkdirSync(lane.root);
-    await lane.restart();
-    return lane;
+/** Chooses so many of some calls, each at most once more often than any other. */
+function choose<T>(all: readonly T[], count: number): T[] {
+  const random = randomNumbers(SEED);
+  const chosen: T[] = [];
+  let rest: T[] = [];
+  while (chosen.length < count && all.length > 0) {
+    if (rest.length === 0) rest = [...all];
+    chosen.push(...rest.splice(random(rest.length), 1));
   }
-
-  async restart(): Promise<void> {
-    this.server = await Ferryd.start(this.root);
-  }
-
-  /** A path outside of the root. */
-  path(name: string): string {
-    return this.#dir.join(name);
-  }
-
-  /** Writes a local file with some content, and returns its path. */
-  local(content: Uint8Array): string {
-    return this.#dir.write("local", content);
-  }
-
-  /** Writes a local directory with some files, and returns its path. */
-  locals(tree: Tree): string {
-    const path = this.path("locals");
-    write(path, tree);
-    return path;
-  }
-
-  /** Replaces all files in the root. */
-  fill(tree: Tree): void {
-    for (const { name } of [...Deno.readDirSync(this.root)]) {
-      if (name !== ".ferry") Deno.removeSync(`${this.root}/${name}`, { recursive: true });
-    }
-    write(this.root, tree);
-  }
-
-  connect(): Promise<Client> {
-    return connect(this.server.address, { retries: 0 });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server[Symbol.asyncDispose]();
-    await this.#dir[Symbol.asyncDispose]();
-  }
-}
-
-function write(directory: string, tree: Tree): void {
-  for (const [name, content] of Object.entries(tree)) {
-    Deno.mkdirSync(`${directory}/${name}`.replace(/\/[^/]*$/, ""), { recursive: true });
-    Deno.writeFileSync(`${directory}/${name}`, content);
-  }
+  return chosen;
 }
 
 function digestsOf(tree: Tree): string {
@@ -267,25 +107,25 @@ async function callsOf(lane: Lane, scenario: Scenario, calls: readonly string[])
   return callsIn(log);
 }
 
-/** Kills the server at a call of an operation, and checks the result; false where it never made that call. */
+/** Kills the server at a call of an operation, or else right after it, and checks the result; false for the latter. */
 async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boolean> {
-  let survived = true;
+  let acknowledged = true;
   {
     await using client = await ready(lane, scenario);
     await using _tracer = await Tracer.attach(lane.server.pid, killing(call));
     try {
       await scenario.act(client, lane);
     } catch (error) {
-      assert(error instanceof FerryError && error.code === "closed", Deno.inspect(error));
-      survived = false;
+      const isExpected = error instanceof FerryError && CUT.includes(error.code);
+      assert(isExpected, Deno.inspect(error));
+      acknowledged = false;
     }
   }
-  if (!survived) {
-    await lane.server.stop("SIGKILL");
-    await lane.restart();
-  }
+  await lane.server.stop("SIGKILL");
+  await lane.restart();
   assertWhole(lane.root, scenario);
-  assertStaging(lane.root, { empty: survived });
+  if (acknowledged) assertDone(lane.root, scenario);
+  assertStaging(lane.root, { empty: acknowledged });
   // A client that offers another file of that name and size must not write to the existing file.
   for (const [name, content] of Object.entries(treeOf(lane.root))) {
     using peer = await RawPeer.connect(lane.server.port);
@@ -294,6 +134,9 @@ async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boole
     assertEquals(Deno.readFileSync(`${lane.root}/${name}`), content);
   }
   await using client = await lane.connect();
+  for (const [name, content] of Object.entries(treeOf(lane.root))) {
+    assertEquals((await client.stat(name)).checksum, md5(content), `the index is wrong of ${name}`);
+  }
   try {
     await scenario.act(client, lane);
   } catch (error) {
@@ -302,11 +145,40 @@ async function killAt(lane: Lane, scenario: Scenario, call: Call): Promise<boole
   }
   assertWhole(lane.root, scenario);
   assertStaging(lane.root, { empty: true });
-  const tree = treeOf(lane.root);
-  for (const [name, content] of Object.entries(scenario.after)) {
-    assert(tree[name] && md5(tree[name]) === md5(content), `${name} is not as it was to be`);
-  }
-  return !survived;
+  assertDone(lane.root, scenario);
+  return !acknowledged;
+}
+
+/** Asserts that all is as it was to be after an operation. */
+function assertDone(root: string, { after }: Scenario): void {
+  assertEquals(digestsOf(treeOf(root)), digestsOf(after), "it is not as it was to be");
+}
+
+/** Does something with each of some items, on several servers at a time, and returns what failed. */
+async function onLanes<T>(
+  items: readonly T[],
+  { lanes, name, run }: {
+    lanes: number;
+    name(item: T): string;
+    run(lane: Lane, item: T): Promise<void>;
+  },
+): Promise<string[]> {
+  const failures: string[] = [];
+  const rest = items.values();
+  await Promise.all(Array.from({ length: lanes }, async () => {
+    await using lane = await Lane.start();
+    for (const item of rest) {
+      try {
+        await run(lane, item);
+      } catch (error) {
+        failures.push(`${name(item)}: ${error instanceof Error ? error.stack : error}`);
+        await lane.server.stop("SIGKILL");
+        Deno.removeSync(`${lane.root}/.ferry`, { recursive: true });
+        await lane.restart();
+      }
+    }
+  }));
+  return failures;
 }
 
 function testCrashes(criterion: string, fn: () => Promise<void>): void {
@@ -314,46 +186,50 @@ function testCrashes(criterion: string, fn: () => Promise<void>): void {
   Deno.test({ name: criterion + reason, ignore: noTrace !== undefined, fn });
 }
 
+/** A call of an operation. */
+interface Point {
+  readonly scenario: string;
+  readonly call: Call;
+}
+
+function nameOf({ scenario, call }: Point): string {
+  return `${scenario}, ${call.name} ${call.n}`;
+}
+
 testCrashes("ferryd leaves old or new, whole, at whichever system call it is killed", async () => {
   const few = ["put of a large file", "mv of a file"];
-  const scenarios = Object.entries(SCENARIOS).filter(([name]) => ALL || few.includes(name));
-  const kills = new Map(scenarios.map(([name]) => [name, 0]));
-  const failures: string[] = [];
-  /** The work left to do: first to find the calls of each operation, then to kill the server at each call. */
-  const work: { name: string; scenario: Scenario; call?: Call }[] = scenarios
-    .map(([name, scenario]) => ({ name, scenario }));
-  let looking = 0;
-  const next = async () => {
-    while (work.length === 0 && looking > 0) await new Promise((done) => setTimeout(done, 10));
-    return work.shift();
-  };
-  await Promise.all(Array.from({ length: ALL ? LANES : 2 }, async () => {
-    await using lane = await Lane.start();
-    for (let item; (item = await next());) {
-      const { name, scenario, call } = item;
-      if (!call) looking++;
-      try {
-        if (!call) {
-          const calls = await callsOf(lane, scenario, ALL ? CHANGING : NAMING);
-          work.push(...sample(calls).map((call) => ({ name, scenario, call })));
-        } else if (await killAt(lane, scenario, call)) kills.set(name, kills.get(name)! + 1);
-      } catch (error) {
-        const where = `${name}, ${call?.name} ${call?.n}`;
-        failures.push(`${where}: ${error instanceof Error ? error.stack : error}`);
-        await lane.server.stop("SIGKILL");
-        Deno.removeSync(`${lane.root}/.ferry`, { recursive: true });
-        await lane.restart();
-      } finally {
-        if (!call) looking--;
-      }
-    }
-  }));
-  assert(failures.length === 0, failures.join("\n"));
-  const idle = [...kills].filter(([_, count]) => count === 0).map(([name]) => name);
-  // Where only some calls are tried, an operation may have none of them.
-  const many = STRIDE !== undefined && STRIDE > 1;
-  assert(many ? idle.length < kills.size : idle.length === 0, `never interrupted: ${idle}`);
-  if (ALL) console.log([...kills].map(([name, count]) => `${name}: ${count} kills`).join("\n"));
+  const scenarios = Object.keys(SCENARIOS).filter((name) => ALL || few.includes(name));
+  const lanes = ALL ? LANES : 2;
+  const points: Point[] = [];
+  const unseen = await onLanes(scenarios, {
+    lanes,
+    name: (scenario) => scenario,
+    run: async (lane, scenario) => {
+      const calls = await callsOf(lane, SCENARIOS[scenario]!, ALL ? CHANGING : NAMING);
+      points.push(...calls.map((call) => ({ scenario, call })));
+    },
+  });
+  assertEquals(unseen, []);
+  points.sort((a, b) => nameOf(a) < nameOf(b) ? -1 : 1);
+  const chosen = ONLY === undefined
+    ? choose(points, KILLS ?? 6)
+    : points.filter((point) => nameOf(point) === ONLY);
+  assert(chosen.length > 0, `there is no call ${ONLY}`);
+  const kills = new Map(scenarios.map((name) => [name, 0]));
+  const failures = await onLanes(chosen, {
+    lanes,
+    name: (point) => `deno task crashes --only "${nameOf(point)}"`,
+    run: async (lane, { scenario, call }) => {
+      const isInside = await killAt(lane, SCENARIOS[scenario]!, call);
+      if (isInside) kills.set(scenario, kills.get(scenario)! + 1);
+    },
+  });
+  assert(failures.length === 0, `${AGAIN}\n${failures.join("\n")}`);
+  assert(kills.values().some((count) => count > 0), "no operation was interrupted");
+  if (ALL) {
+    console.log(`${chosen.length} kills of ${points.length} calls; before the operation was done:`);
+    console.log([...kills].map(([name, count]) => `${name}: ${count}`).join("\n"));
+  }
 });
 
 testCrashes(
@@ -385,7 +261,7 @@ testCrashes(
       const found = callsIn(log);
       assert(found.some(({ name }) => NAMING.includes(name)), "nothing is seen of what it does");
       await using client = await connect(server.address, { retries: 0 });
-      for (const call of sample(found)) {
+      for (const call of choose(found, Math.min(found.length, Math.ceil((KILLS ?? 80) / 20)))) {
         const where = `${call.name}-${call.n}`;
         const { cwd, ended } = await get(where, killing(call));
         const left = () => Object.keys(treeOf(cwd)).filter((name) => name !== "f");
