@@ -11,18 +11,20 @@ import { ALL_BUFFERS } from "../lib/core/buffer_budget.ts";
 import { ENVIRONMENT, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { type FerryError, quote, toFerryError } from "../lib/core/errors.ts";
+import { VERSION } from "../lib/core/version.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import { type BucketRoot, bucketRoot } from "./cli/bucket_root.ts";
 import { COMMANDS } from "./cli/commands/all.ts";
 import { SERVE, type ServeValues } from "./cli/serve_spec.ts";
+import { LogFiles } from "./cli/log_files.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
 import { runCommandLine } from "./cli/run.ts";
 import { ServiceManager } from "./cli/service_manager.ts";
 import { settingsFrom } from "./configuration/settings_from.ts";
 import { guarded } from "./observe/failures.ts";
 import { LineWriter } from "./observe/line_writer.ts";
-import { logUncaught, startLog } from "./observe/log.ts";
+import { logUncaught } from "./observe/log.ts";
 import { recordsOf } from "./records_of_storage.ts";
 import type { Scrub } from "./scrub/scrub.ts";
 import type { S3StorageOptions } from "./storage/s3/s3_storage.ts";
@@ -40,11 +42,16 @@ const LAST_OUTPUT_MS = 1000;
 const WRONG_CONFIGURATION = 2;
 
 /** The output of a server. Writing it never waits for a reader. */
-const output = { stdout: new LineWriter(Deno.stdout), stderr: new LineWriter(Deno.stderr) };
+const output: { stdout: LineWriter; stderr: LineWriter; logs?: LogFiles } = {
+  stdout: new LineWriter(Deno.stdout),
+  stderr: new LineWriter(Deno.stderr),
+};
 
 /** Serves until a signal ends it. */
 async function run(options: ServeValues): Promise<void> {
-  await startLog(output.stderr, { format: options.log, verbose: options.verbose });
+  const logs = await LogFiles.open(options, output.stderr);
+  output.logs = logs;
+  if (PLATFORM.reopen !== undefined) Deno.addSignalListener(PLATFORM.reopen, () => logs.reopen());
   logUncaught();
   const settings = settingsFrom(options);
   using manager = ServiceManager.from(ENVIRONMENT);
@@ -71,6 +78,7 @@ async function run(options: ServeValues): Promise<void> {
   const server = await serve({
     storage,
     runtime,
+    observers: logs.audit ? [logs.audit] : [],
     ...settings,
     tokens,
     tls: await readKeyPair(options),
@@ -92,10 +100,12 @@ async function run(options: ServeValues): Promise<void> {
       guarded("read the tokens and the certificate anew", async () => {
         await manager?.reloading();
         await reload(server, options);
+        logs.audit?.note("reloaded");
         await manager?.ready(serving);
       });
     });
   }
+  logs.audit?.note("started", { version: VERSION, pid: Deno.pid, root: options.root });
   for (const { kind, ...address } of server.addresses) {
     output.stdout.write(`ferryd: listening ${kind} ${formatAddress(address)}\n`);
   }
@@ -111,6 +121,7 @@ async function run(options: ServeValues): Promise<void> {
   await stop.promise;
   await manager?.stopping(options["drain-timeout"]);
   await server.close({ drainTimeout: options["drain-timeout"] });
+  logs.audit?.note("stopped");
 }
 
 /** Starts to read all files in the background, if that is wanted. */
@@ -236,7 +247,8 @@ function logMountState(state: "lost" | "back", path: string): void {
 }
 
 async function exit(status: number): Promise<never> {
-  await Promise.all([output.stdout, output.stderr].map((lines) => lines.flush(LAST_OUTPUT_MS)));
+  const { stdout, stderr, logs } = output;
+  await Promise.all([stdout, stderr, logs].map((lines) => lines?.flush(LAST_OUTPUT_MS)));
   Deno.exit(status);
 }
 

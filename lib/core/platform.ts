@@ -51,6 +51,8 @@ export interface Platform {
   readonly interrupts: Readonly<Partial<Record<Deno.Signal, number>>>;
   /** The signal that asks a server to reload its files; undefined if the system has none. */
   readonly reload: Deno.Signal | undefined;
+  /** The signal that asks a server to open its log files anew; undefined if the system has none. */
+  readonly reopen: Deno.Signal | undefined;
   /** Whether directories can be flushed. If not, the system itself makes names durable. */
   readonly flushesDirectories: boolean;
   /** Whether files have permission bits that can be set. */
@@ -87,6 +89,7 @@ export const POSIX: Platform = {
   // 128 plus the signal's number, as in shells.
   interrupts: { SIGINT: 130, SIGTERM: 143 },
   reload: "SIGHUP",
+  reopen: "SIGUSR1",
   flushesDirectories: true,
   permissionBits: true,
   symbolicLinks: true,
@@ -116,6 +119,7 @@ export const WINDOWS: Platform = {
   interrupts: { SIGINT: 130, SIGBREAK: 149 },
   // SIGHUP means on Windows that the console window is being closed.
   reload: undefined,
+  reopen: undefined,
   flushesDirectories: false,
   permissionBits: false,
   symbolicLinks: false,

@@ -19,7 +19,8 @@ export const SERVE = {
     `On standard output it says where it listens, then "ferryd: ready". The log goes to standard
 error; where nobody reads it, lines are dropped and counted. SIGTERM and SIGINT let transfers under
 way finish; a second one does not. SIGHUP reads the certificate anew, and the tokens, which are also
-read when their file changes; connections stay open.
+read when their file changes; connections stay open. SIGUSR1 opens the files of --log-file and
+--audit anew.
 
 Any number of ferryds may serve one bucket of an S3-compatible object store. The keys to it are
 taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or from the profile
@@ -260,7 +261,21 @@ lets bash, zsh or fish complete its command line.`,
       default: "text",
       help: "how the log is written",
     },
-    verbose: { kind: "flag", short: "v", help: "log connections too" },
+    "log-file": {
+      kind: "text",
+      value: "FILE",
+      help: "append the log to this file; SIGUSR1 opens it anew once it was renamed",
+    },
+    audit: {
+      kind: "text",
+      value: "FILE",
+      help: "append to this file, as JSON, who logged in, was refused, ran or changed what",
+    },
+    verbose: {
+      kind: "flag",
+      short: "v",
+      help: "log connections too, and each step of an operation",
+    },
     config: CONFIG,
     "check-config": {
       kind: "flag",

@@ -18,7 +18,7 @@ import type { LineWriter } from "./line_writer.ts";
 export interface LogOptions {
   /** The format of a record. */
   format: "text" | "json";
-  /** Whether connections and disconnections are logged, too. */
+  /** Whether connections, disconnections and the steps of operations are logged, too. */
   verbose: boolean;
 }
 

@@ -1,0 +1,79 @@
+/**
+ * Where a server writes its log and its audit trail.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { toFerryError } from "../../lib/core/errors.ts";
+import { AppendedFile } from "../observe/appended_file.ts";
+import { AuditTrail } from "../observe/audit.ts";
+import { LineWriter } from "../observe/line_writer.ts";
+import { startLog } from "../observe/log.ts";
+
+const logger = getLogger(["ferry", "server"]);
+
+/** The options that say where to write, and how. */
+export interface LogOptions {
+  readonly log: "text" | "json";
+  readonly verbose: boolean;
+  readonly "log-file"?: string | undefined;
+  readonly audit?: string | undefined;
+}
+
+/** The log and the audit trail of a server. */
+export class LogFiles {
+  /** The audit trail; undefined if none is kept. */
+  readonly audit: AuditTrail | undefined;
+  readonly #files: AppendedFile[] = [];
+  readonly #lines: LineWriter[] = [];
+
+  private constructor(path: string | undefined) {
+    if (path === undefined) return;
+    const lines = this.#open(path, (reason) => {
+      logger.error("The audit trail cannot be written, until that is mended: {reason}", { reason });
+    });
+    this.audit = new AuditTrail(lines);
+  }
+
+  /**
+   * Opens the files, and starts the log.
+   *
+   * @param stderr where the log goes without a file, and what prevents one from being written
+   * @throws {FerryError} that a file cannot be opened
+   */
+  static async open(options: LogOptions, stderr: LineWriter): Promise<LogFiles> {
+    const files = new LogFiles(options.audit);
+    const path = options["log-file"];
+    const lines = path === undefined ? stderr : files.#open(path, (reason) => {
+      stderr.write(`ferryd: the log cannot be written: ${reason}\n`);
+    });
+    await startLog(lines, { format: options.log, verbose: options.verbose });
+    return files;
+  }
+
+  #open(path: string, onFailure: (reason: string) => void): LineWriter {
+    const file = AppendedFile.open(path, (error) => onFailure(toFerryError(error).message));
+    this.#files.push(file);
+    const lines = new LineWriter(file);
+    this.#lines.push(lines);
+    return lines;
+  }
+
+  /** Writes to the files that have the names now, after others were renamed. */
+  reopen(): void {
+    for (const file of this.#files) {
+      try {
+        file.reopen();
+      } catch (error) {
+        const { code, message: reason } = toFerryError(error);
+        logger.error("{reason} ({code}). The file that is open stays in use", { reason, code });
+      }
+    }
+  }
+
+  /** Waits until everything is written, but not longer than `ms` milliseconds. */
+  async flush(ms: number): Promise<void> {
+    await Promise.all(this.#lines.map((lines) => lines.flush(ms)));
+  }
+}
