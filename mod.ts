@@ -105,6 +105,7 @@ export type { Source } from "./client/transfer/source.ts";
 export { Filter, type FilteredType, type FilterOptions } from "./client/transfer/filter.ts";
 export type { OmissionHandlers, SkippedEntry } from "./client/transfer/omissions.ts";
 export { connect, type ConnectOptions, type TlsOptions } from "./client/api/connect.ts";
+export type { NamedReply } from "./client/net/named_reply.ts";
 export type { Retry, RetryPolicy } from "./client/net/retry.ts";
 export type { Address } from "./lib/core/address.ts";
 export type { Digest } from "./lib/digest/digest.ts";

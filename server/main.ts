@@ -17,7 +17,7 @@ import type { Runtime } from "../lib/runtime/runtime.ts";
 import { type BucketRoot, bucketRoot } from "./cli/bucket_root.ts";
 import { COMMANDS } from "./cli/commands/all.ts";
 import { SERVE, type ServeValues } from "./cli/serve_spec.ts";
-import { LogFiles } from "./cli/log_files.ts";
+import { LogFiles } from "./observe/log_files.ts";
 import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
 import { runCommandLine } from "./cli/run.ts";
 import { ServiceManager } from "./cli/service_manager.ts";

@@ -13,6 +13,7 @@ import { parseToken, type Token } from "../../lib/security/token.ts";
 import { DEFAULT_LEVEL, MAX_LEVEL } from "../../lib/wire/pieces.ts";
 import { Client } from "./client.ts";
 import { Connection, type OpenOptions } from "../net/connection.ts";
+import type { NamedReply } from "../net/named_reply.ts";
 import { RateLimit } from "../net/rate_limit.ts";
 import { type Retry, retrying } from "../net/retry.ts";
 import { TlsClient } from "../net/tls.ts";
@@ -63,6 +64,10 @@ export interface ConnectOptions {
   limitRate?: number | undefined;
   /** Called before each retry. */
   onRetry?: ((retry: Retry) => void) | undefined;
+  /**
+   * Called with each reply of a server that names requests: with the request id, under which the server's log has it.
+   */
+  onReply?: ((reply: NamedReply) => void) | undefined;
   /**
    * Memory, threads and the clock, which clients, servers and storages may share. Default: a runtime of its own.
    */
@@ -135,6 +140,7 @@ export async function connectWithin(
       token,
       level,
       mayBeNobody: options.mayBeNobody,
+      onReply: options.onReply,
       signal,
       runtime,
     });

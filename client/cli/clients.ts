@@ -13,7 +13,7 @@ import type { ConnectOverrides } from "./command.ts";
 import type { CommonValues } from "./options.ts";
 
 /** What {@linkcode Clients} connect with. */
-export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "signal"> {
+export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "onReply" | "signal"> {
   /** The options of the command line. */
   common: CommonValues;
   /** The rate that all clients together keep to. Default: none. */
@@ -54,9 +54,10 @@ export class Clients implements AsyncDisposable {
   }
 
   async #connect(overrides: ConnectOverrides): Promise<Client> {
-    const { common, limit, onRetry, retries, signal } = this.#options;
+    const { common, limit, onRetry, onReply, retries, signal } = this.#options;
     const { server, timeout, "connect-timeout": connectTimeout, compress } = common;
-    const options = { timeout, connectTimeout, retries, onRetry, signal, compress, ...overrides };
+    const told = { onRetry, onReply };
+    const options = { timeout, connectTimeout, retries, ...told, signal, compress, ...overrides };
     const client = await this.#readCredentials().connect(server, (shown) => {
       return connectWithin(limit, server, { ...options, ...shown });
     });

@@ -72,6 +72,11 @@ export const COMMON = {
   },
   json: { kind: "flag", help: "print one JSON object a line instead" },
   quiet: { kind: "flag", short: "q", help: "print errors only" },
+  verbose: {
+    kind: "flag",
+    short: "v",
+    help: "tell each reply of the server, with the request id that the server's log has",
+  },
   config: { kind: "text", value: "FILE", help: "a TOML file with options, one a line" },
   help: { kind: "flag", short: "h", help: "show this text" },
 } as const satisfies OptionTable;

@@ -6,6 +6,7 @@
  */
 
 import { escapeControls, type FerryError, quote } from "../../lib/core/errors.ts";
+import type { NamedReply } from "../net/named_reply.ts";
 import type { Retry } from "../net/retry.ts";
 import type { SkippedEntry } from "../transfer/omissions.ts";
 import type { ProgressDisplay } from "./progress_display.ts";
@@ -100,6 +101,13 @@ export class Output {
     this.#omissions++;
     if (this.json) this.event({ event: "skipped", op, filename: path, reason });
     else this.notice(`skipped ${quote(path)}: ${reason}`);
+  }
+
+  /** Reports a reply of the server, which its log has under the request id. */
+  reply({ request, status, filename }: NamedReply): void {
+    if (this.json) {
+      this.event({ event: "reply", request, status, filename: filename ?? null });
+    } else this.notice(`request ${request}: ${status}${filename ? ` ${quote(filename)}` : ""}`);
   }
 
   /** Reports a failure after which the client tries again. */

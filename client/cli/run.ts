@@ -9,6 +9,7 @@ import { parseCommandLine } from "../../lib/cli/command_line.ts";
 import type { OptionTable } from "../../lib/cli/command_spec.ts";
 import { toFerryError } from "../../lib/core/errors.ts";
 import { RateLimit } from "../net/rate_limit.ts";
+import type { NamedReply } from "../net/named_reply.ts";
 import type { Retry } from "../net/retry.ts";
 import type { Clients } from "./clients.ts";
 import type { Command, Context } from "./command.ts";
@@ -73,7 +74,8 @@ export async function runCommand(
     const retries = dryRun || watch ? 0 : common.retries;
     const onRetry = (retry: Retry) => output.retry(retry);
     const onUncompressed = () => output.notice("the server does not compress this connection");
-    return new Clients({ common, limit, retries, onRetry, onUncompressed, env, signal });
+    const onReply = common.verbose ? (reply: NamedReply) => output.reply(reply) : undefined;
+    return new Clients({ common, limit, retries, onRetry, onReply, onUncompressed, env, signal });
   };
   const context: Context = {
     async connected(job = 0, overrides = {}) {

@@ -31,10 +31,18 @@ import {
 import { encodeLines } from "../../lib/wire/lines.ts";
 import { Wire } from "../../lib/wire/frames.ts";
 import type { ByteStream } from "../../lib/wire/byte_stream.ts";
+import { closeOnAbort } from "./close_on_abort.ts";
 import { dial } from "./dial.ts";
-import { type FileToGet, type FileToPut, getHeader, putHeader } from "./file_requests.ts";
+import {
+  type FileToGet,
+  type FileToPut,
+  getHeader,
+  putHeader,
+  type SmallDownload,
+} from "./file_requests.ts";
 import { greet, type GreetOptions } from "./handshake.ts";
 import { IncomingFile } from "./incoming_file.ts";
+import { type NamedReply, tellReplies } from "./named_reply.ts";
 import type { RateLimit } from "./rate_limit.ts";
 import { assertAnswers, assertHas, assertStored } from "./reply_check.ts";
 import {
@@ -55,6 +63,8 @@ export interface OpenOptions extends GreetOptions {
   limit?: RateLimit | undefined;
   /** Encrypts the connection. Default: it is not encrypted. */
   tls?: TlsClient | undefined;
+  /** Called with each reply after the handshake. Default: undefined. */
+  onReply?: ((reply: NamedReply) => void) | undefined;
   /** Aborts connecting. */
   signal?: AbortSignal | undefined;
   /** Memory, threads and the clock. Default: its own. */
@@ -71,11 +81,6 @@ export interface SizedBody {
   digest?: Digest | undefined;
   /** Called with the number of bytes that were just handed to the connection. */
   onBytes: OnBytes;
-}
-
-/** One of many small files to download. */
-export interface SmallDownload {
-  readonly request: FileToGet;
 }
 
 /** A connection to a server on which the handshake is done. */
@@ -128,9 +133,19 @@ export class Connection {
    */
   static async over(
     stream: ByteStream,
-    { deadline, timeout, limit, token, level, mayBeNobody, signal, runtime = createRuntime() }:
+    {
+      deadline,
+      timeout,
+      limit,
+      token,
+      level,
+      mayBeNobody,
+      onReply,
+      signal,
+      runtime = createRuntime(),
+    }:
       & GreetOptions
-      & Pick<OpenOptions, "limit" | "signal" | "runtime">
+      & Pick<OpenOptions, "limit" | "signal" | "runtime" | "onReply">
       & { deadline: number },
   ): Promise<Connection> {
     let greeted = false;
@@ -144,6 +159,7 @@ export class Connection {
       using _abort = closeOnAbort(wire, signal);
       const hello = await greet(wire, { token, timeout, level, mayBeNobody });
       greeted = true;
+      if (onReply) tellReplies(wire, hello, onReply);
       return new Connection(wire, hello);
     } catch (error) {
       wire.close();
@@ -432,11 +448,4 @@ export class Connection {
   exec<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
     return this.channel.converse(run);
   }
-}
-
-function closeOnAbort(wire: Wire, signal: AbortSignal | undefined): Disposable {
-  const abort = () => wire.close(new FerryError("closed", "given up"));
-  signal?.addEventListener("abort", abort, { once: true });
-  if (signal?.aborted) abort();
-  return { [Symbol.dispose]: () => signal?.removeEventListener("abort", abort) };
 }

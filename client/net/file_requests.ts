@@ -89,3 +89,8 @@ export function getHeader(
     ...(md5 === null ? { prefix_xxh128: xxh128 } : { prefix_md5: md5 }),
   };
 }
+
+/** One of many small files to download. */
+export interface SmallDownload {
+  readonly request: FileToGet;
+}

@@ -16,7 +16,8 @@ import { GroupCommit, type Room, type Rooms } from "../../lib/files/group_commit
 import { modeAt } from "../../lib/files/permission_bits.ts";
 import { StagedFile } from "../../lib/files/staged_file.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
-import type { Connection, SmallDownload } from "../net/connection.ts";
+import type { Connection } from "../net/connection.ts";
+import type { SmallDownload } from "../net/file_requests.ts";
 import type { IncomingFile } from "../net/incoming_file.ts";
 import { STREAM_BYTES } from "../net/streams.ts";
 import { download } from "./download.ts";

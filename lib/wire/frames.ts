@@ -55,6 +55,8 @@ export class Wire extends ByteConnection implements BodySource {
 
   /** The number of messages that were read. */
   messagesRead = 0;
+  /** Called with the header of each message that was read. Default: undefined, nobody wants to know. */
+  onMessage: ((header: Header) => void) | undefined;
   /** The number of bytes of bodies that the output buffer has taken. */
   contentTaken = 0;
 
@@ -94,6 +96,7 @@ export class Wire extends ByteConnection implements BodySource {
     return this.readHeader().then((header) => {
       if (!header) return null;
       this.messagesRead++;
+      this.onMessage?.(header);
       this.#body = new IncomingBody(this, header);
       return { header, body: this.#body };
     });

@@ -55,9 +55,9 @@ function dumpOf(bytes: Uint8Array): string[] {
   return lines;
 }
 
-/** The documented value of `agent` in place of the server's own. */
+/** The documented values of `agent` and `session` in place of the server's own. */
 function maskAgent(bytes: Uint8Array, documented: Uint8Array): Uint8Array {
-  const agent = /"agent":"[^"]*"/;
+  const agent = /"agent":"[^"]*","session":"[^"]*"/;
   const header = new TextDecoder().decode(firstHeader(bytes));
   const [masked] = agent.exec(new TextDecoder().decode(firstHeader(documented))) ?? [];
   return masked === undefined ? bytes : message(header.replace(agent, masked));
@@ -347,8 +347,8 @@ async function assertShown(what: string): Promise<void> {
   using peer = await server.connect();
   const [shown, ...more] = blocksIn([`${EXTENSIONS}/${what}.md`], "wire");
   assert(shown && more.length === 0);
-  // The value of agent is the server's own, and with it the checksum of that header.
-  const agent = /"agent":"[^"]*"(,"crc32":"[^"]*")?/;
+  // The values of agent and session are the server's own, and with them the checksum of that header.
+  const agent = /"agent":"[^"]*","session":"[^"]*"(,"crc32":"[^"]*")?/;
   for (const line of shown.lines) {
     const json = line.slice(2);
     if (line.startsWith("> ")) {

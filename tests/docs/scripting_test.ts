@@ -144,7 +144,7 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("share", "--list");
   const { id } = events.at(-1)!;
   await run("share", "--revoke", String(id));
-  await run("ping");
+  await run("ping", "-v");
   Deno.renameSync(pair.root, `${pair.root}.gone`);
   await run("ping", "--count", "1");
   Deno.renameSync(`${pair.root}.gone`, pair.root);

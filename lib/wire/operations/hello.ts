@@ -50,6 +50,8 @@ export interface HelloReply {
   auth: string;
   /** The server's program and version. */
   agent: string;
+  /** The id of the connection, which request ids begin with; undefined if the server gives none. */
+  session?: string | undefined;
   /** The server's first SCRAM message, if the client sent its own. */
   scram?: string | undefined;
   /** The scopes that the client has without a token; empty if the server does not say. */
@@ -77,6 +79,10 @@ export const hello = {
       "The mechanism by which a client proves who it is; `none` where the server asks nobody.",
     ),
     agent: key(v.optional(string, "unknown"), "The server's program and version."),
+    session: key(
+      v.optional(string),
+      "The id of the connection, which the server's names of its requests begin with.",
+    ),
     scram: key(
       v.optional(string),
       "The server's first message of SCRAM, where the client sent its own.",

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ferry, Ferryd, ferryd, TempDir } from "../../support/programs.ts";
 import { RawPeer } from "../../support/raw_peer.ts";
 import { md5 } from "../../support/bytes.ts";
@@ -70,6 +70,23 @@ Deno.test("the log has a line for each operation that ends, with flat fields", a
       ...{ unchanged: false, checksum: md5("over HTTP"), method: "PUT", target: "/h" },
     },
   ]);
+});
+
+Deno.test("ferry -v shows the request ids of the log", async () => {
+  await using dir = new TempDir();
+  Deno.mkdirSync(dir.join("root"));
+  dir.write("root/a", "x");
+  const server = await Ferryd.start(dir.join("root"), ["--log", "json", "-v"]);
+  const run = (...args: string[]) => ferry(args, { cwd: dir.path, server: server.address });
+  const shown = await run("stat", "a", "-v");
+  const told = await run("get", "none", "-v", "--json");
+  const { stderr } = await server.stop();
+  const log = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const requestOf = (name: string) => log.find((entry) => entry.name === name)?.request;
+  assertStringIncludes(shown.stderr, `ferry: request ${requestOf("a")}: ok "a"\n`);
+  const events = told.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const reply = { event: "reply", request: requestOf("none"), filename: null };
+  assertEquals(events[0], { ...reply, status: "not_found" });
 });
 
 Deno.test("the log says which token did something, and warns of refusals", async () => {

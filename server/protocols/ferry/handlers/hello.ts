@@ -47,7 +47,8 @@ export const hello: Handler<HelloRequest> = {
 
   async answer(exchange) {
     const { connection, request } = exchange;
-    const { wire, identity, options: { commands, links, storage, idleTimeout } } = connection;
+    const { wire, identity, client, options: { commands, links, storage, idleTimeout } } =
+      connection;
     assertVersion(request);
     const features = [
       ...FEATURES,
@@ -72,6 +73,7 @@ export const hello: Handler<HelloRequest> = {
       ...(keepsAlive ? { idle_ms: timeoutKey(idleTimeout) } : {}),
       auth,
       agent: `ferryd/${VERSION}`,
+      session: client.id,
       ...login,
     });
     if (features.includes(ZSTD)) {

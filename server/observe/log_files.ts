@@ -6,10 +6,10 @@
 
 import { getLogger } from "@logtape/logtape";
 import { toFerryError } from "../../lib/core/errors.ts";
-import { AppendedFile } from "../observe/appended_file.ts";
-import { AuditTrail } from "../observe/audit.ts";
-import { LineWriter } from "../observe/line_writer.ts";
-import { startLog } from "../observe/log.ts";
+import { AppendedFile } from "./appended_file.ts";
+import { AuditTrail } from "./audit.ts";
+import { LineWriter } from "./line_writer.ts";
+import { startLog } from "./log.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
