@@ -442,8 +442,7 @@ export class Connection {
   }
 
   /**
-   * Runs a command: `run` sends the request and reads the reply, both at the same time. It has to close the wire where
-   * no other request can follow.
+   * Runs a command: `run` sends the request and reads the reply. It closes the wire where no request can follow.
    */
   exec<T>(run: (wire: Wire) => Promise<T>): Promise<T> {
     return this.channel.converse(run);
