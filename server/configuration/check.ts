@@ -15,6 +15,7 @@ import { type BucketRoot, bucketRoot } from "../cli/bucket_root.ts";
 import { readKeyPair, readTokens, type Validity, validityOf } from "../cli/credentials.ts";
 import type { ServeValues } from "../cli/serve_spec.ts";
 import { AllowedCommands, type ExecPolicy } from "../exec/allowed_commands.ts";
+import { assertAppendable } from "../observe/appended_file.ts";
 import { assertKnownFormat, VERSION_FILE } from "../storage/state_version.ts";
 import { ferryAddress, httpTerms, SETTINGS_CHECKS } from "./listening.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -63,6 +64,9 @@ class Check implements Findings {
   async run(): Promise<void> {
     const options = this.#options;
     await this.#attempt(() => this.#checkRoot());
+    for (const file of [options["log-file"], options.audit]) {
+      if (file !== undefined) await this.#attempt(() => assertAppendable(file));
+    }
     const tokens = await this.#attempt(() => this.#tokens());
     await this.#attempt(() => this.#checkCertificate());
     const settings = await this.#attempt(() => settingsFrom(options)) ??

@@ -65,6 +65,8 @@ Deno.test("ferryd --check-config names all that is wrong, each once", async () =
     'token-file = "tokens"',
     'tls-cert = "cert.pem"',
     'anonymous = "reed"',
+    'log-file = "root-of-logs/log"',
+    'audit = "."',
   ].join("\n");
   const said = await problems(dir, config, "--listen", "99999", "--wrong");
   const wanted = [
@@ -73,6 +75,8 @@ Deno.test("ferryd --check-config names all that is wrong, each once", async () =
     /^Cannot read the configuration ".*": quota is not a text or a number$/,
     /^--idle-timeout takes a time from 1ms to 24d, such as .*, not "often"$/,
     /^Cannot serve "missing": no such file or directory$/,
+    /^Cannot write to "root-of-logs\/log": there is no directory "root-of-logs"$/,
+    /^Cannot write to "\.": it is a directory$/,
     /^Cannot read the tokens "tokens": line 1 is not JSON$/,
     /^--tls-cert and --tls-key belong together$/,
     /"reed"/,
