@@ -13,7 +13,7 @@ interface Workflow {
 interface Job {
   "runs-on": string;
   "timeout-minutes": number;
-  needs?: string;
+  needs?: string | string[];
   strategy?: {
     matrix: { os?: string[]; include?: { os: string; target: string; suffix?: string }[] };
   };
@@ -48,7 +48,9 @@ Deno.test("the workflows run tasks that there are, and the Deno that .ci/run has
   for (const { jobs } of Object.values(WORKFLOWS)) {
     for (const [name, job] of Object.entries(jobs)) {
       assert(job["timeout-minutes"] <= 90, `${name} has no end`);
-      assert(job.needs === undefined || job.needs in jobs, `${name} needs ${job.needs}`);
+      for (const needed of [job.needs ?? []].flat()) {
+        assert(needed in jobs, `${name} needs ${needed}`);
+      }
       for (const { uses, run = "", with: options } of job.steps) {
         assert(
           (uses === undefined) !== (run === ""),
@@ -61,7 +63,9 @@ Deno.test("the workflows run tasks that there are, and the Deno that .ci/run has
       }
     }
   }
-  for (const task of ["check", "test", "compile", "test:oldest"]) assert(tasks.has(task), task);
+  for (const task of ["check", "test", "compile", "man", "deb", "test:oldest"]) {
+    assert(tasks.has(task), task);
+  }
   for (const task of tasks) assert(task in config.tasks, task);
 });
 
@@ -75,7 +79,7 @@ Deno.test("the workflow test runs the suite on three systems", () => {
 Deno.test("the workflow release runs what it releases, and only on a tag", () => {
   const { on, jobs } = WORKFLOWS.release;
   assertEquals(on, { push: { tags: ["v*"] } });
-  assertEquals([jobs.run!.needs, jobs.release!.needs], ["compile", "run"]);
+  assertEquals([jobs.run!.needs, jobs.release!.needs], ["compile", ["run", "debian", "image"]]);
   for (const { os, target, suffix = "" } of jobs.run!.strategy!.matrix.include!) {
     const known = TARGETS.find(({ name }) => name === target);
     assertEquals(known?.suffix, suffix, `${os}: ${target}`);
