@@ -51,6 +51,7 @@ async function main(argv: readonly string[]): Promise<void> {
     configurable: {},
   });
   const making = { maintainer: maintainer(), date: buildDate(ENVIRONMENT) };
+  await assertDebhelper();
   const work = Deno.makeTempDirSync({ prefix: "ferry-deb-" });
   try {
     const source = join(work, "source");
@@ -81,28 +82,32 @@ function maintainer(): string {
   return `${ENVIRONMENT("DEBFULLNAME") || "ferry maintainers"} <${address}>`;
 }
 
-/** Runs debhelper, which puts the packages beside the directory. */
-async function build(source: string, date: Date): Promise<void> {
-  const run = async (program: string, ...args: string[]) => {
-    const { success, stdout, stderr } = await new Deno.Command(program, {
-      args,
-      cwd: source,
-      env: { LC_ALL: "C", SOURCE_DATE_EPOCH: `${Math.floor(date.getTime() / 1000)}` },
-      stdin: "null",
-    }).output();
-    const text = new TextDecoder().decode(stderr) || new TextDecoder().decode(stdout);
-    if (!success) throw new FerryError("io", reasonOf(text));
-  };
+/**
+ * Checks that debhelper is there.
+ *
+ * @throws {FerryError} `usage`
+ */
+async function assertDebhelper(): Promise<void> {
   try {
-    await run("dh", "--list");
+    await new Deno.Command("dh", { args: ["--list"], stdin: "null" }).output();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new FerryError(
-      "usage",
-      "there is no dh; install debhelper, on Debian or a relative of it",
-    );
+    const reason = "There is no dh here: install debhelper, on Debian or a relative of it";
+    throw new FerryError("usage", reason);
   }
-  await run("debian/rules", "binary");
+}
+
+/** Runs debhelper, which puts the packages beside the directory. */
+async function build(source: string, date: Date): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(join(source, "debian/rules"), {
+    args: ["binary"],
+    cwd: source,
+    env: { LC_ALL: "C", SOURCE_DATE_EPOCH: `${Math.floor(date.getTime() / 1000)}` },
+    stdin: "null",
+  }).output();
+  if (success) return;
+  const [said, printed] = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes));
+  throw new FerryError("io", reasonOf(said || printed!));
 }
 
 if (import.meta.main) {

@@ -6,7 +6,6 @@
  */
 
 import { type Outcome, TempDir } from "../support/programs.ts";
-import { Mount } from "../support/mount.ts";
 import { runTool } from "../support/tools.ts";
 
 /** What it starts: one script, and nothing else that is installed here. */
@@ -28,39 +27,32 @@ Requires=trial.service
 };
 
 /**
+ * Makes the file system of the machine: this one, under a layer in memory that takes all changes. The mounts end with the
+ * namespace of this script.
+ */
+const BOOT = `set -e
+mount -t tmpfs -o size=1g layer "$1/layer"
+mkdir "$1/layer/upper" "$1/layer/work" "$1/layer/root"
+mount -t overlay -o "lowerdir=/,upperdir=$1/layer/upper,workdir=$1/layer/work" overlay "$1/layer/root"
+cp "$1"/trial/*.service "$1"/trial/*.target "$1/layer/root/etc/systemd/system"
+exec systemd-nspawn --quiet --register=no --keep-unit --private-network --console=pipe \\
+  --directory="$1/layer/root" --bind="$1/trial:/trial" --boot systemd.unit=trial.target
+`;
+
+/**
  * Boots a machine and runs a script on it, as root, until it ends.
  *
  * @param files what the directory has that is the script's first argument: paths here
  * @returns its status, and on `stdout` all that it printed
  */
 export async function runOnMachine(script: string, files: readonly string[]): Promise<Outcome> {
-  await using layer = new Mount("size=1g");
   await using dir = new TempDir();
-  const root = layer.path + "/root";
-  for (const name of ["root", "upper", "work"]) Deno.mkdirSync(`${layer.path}/${name}`);
-  const layers = `lowerdir=/,upperdir=${layer.path}/upper,workdir=${layer.path}/work`;
-  await mustRun("mount", ["-t", "overlay", "-o", layers, "overlay", root]);
-  try {
-    Deno.mkdirSync(`${root}/trial`);
-    Deno.copyFileSync(script, `${root}/trial/script`);
-    Deno.chmodSync(`${root}/trial/script`, 0o755);
-    for (const path of files) Deno.copyFileSync(path, `${root}/trial/${path.split("/").at(-1)}`);
-    for (const [name, text] of Object.entries(UNITS)) {
-      Deno.writeTextFileSync(`${root}/etc/systemd/system/${name}`, text);
-    }
-    const isolation = ["--register=no", "--keep-unit", "--private-network", "--console=pipe"];
-    const { code, stderr } = await runTool(
-      "systemd-nspawn",
-      [...isolation, "--quiet", `--directory=${root}`, "--boot", "systemd.unit=trial.target"],
-      dir.path,
-    );
-    return { code, stdout: Deno.readTextFileSync(`${root}/trial/said`), stderr };
-  } finally {
-    await mustRun("umount", [root]);
-  }
-}
-
-async function mustRun(tool: string, args: string[]): Promise<void> {
-  const { code, stderr } = await runTool(tool, args, "/");
-  if (code !== 0) throw new Error(stderr);
+  for (const name of ["layer", "trial"]) Deno.mkdirSync(dir.join(name));
+  Deno.copyFileSync(script, dir.join("trial/script"));
+  Deno.chmodSync(dir.join("trial/script"), 0o755);
+  for (const path of files) Deno.copyFileSync(path, dir.join(`trial/${path.split("/").at(-1)}`));
+  for (const [name, text] of Object.entries(UNITS)) dir.write(`trial/${name}`, text);
+  const boot = ["--mount", "--propagation", "private", "sh", "-c", BOOT, "sh", dir.path];
+  const { code, stderr } = await runTool("unshare", boot, dir.path);
+  return { code, stdout: Deno.readTextFileSync(dir.join("trial/said")), stderr };
 }

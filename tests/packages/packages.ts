@@ -80,7 +80,7 @@ Deno.test("deno task deb says what it needs", async () => {
   assertEquals([without.code, without.stdout], [2, ""]);
   assertMatch(
     without.stderr,
-    /^deb: Cannot make packages in .*: there is no dh; install debhelper.*\n$/,
+    /^deb: There is no dh here: install debhelper.*\n$/,
   );
 });
 
