@@ -40,9 +40,9 @@ Deno.test("ferryd --scrub finds what the disk has damaged, and says what to do",
   assertEquals(code, 0);
   const errors = stderr.split("\n").filter((line) => line.includes('"ERROR"'));
   assertEquals(errors.length, 1, stderr);
-  const { message, properties } = JSON.parse(errors[0]!);
+  const { message, code: reported } = JSON.parse(errors[0]!);
   assertMatch(message, /^"bad" is damaged: .* Restore it from a backup/);
-  assertEquals(properties.code, "checksum_mismatch");
+  assertEquals(reported, "checksum_mismatch");
 });
 
 Deno.test("ferryd --scrub takes a time, and --scrub-rate a size", async () => {
