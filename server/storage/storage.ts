@@ -240,6 +240,8 @@ export interface ResumableWrite extends PendingWrite {
 export interface PartialUpload {
   /** The same as {@linkcode ResumableWrite.id}. */
   readonly id: string;
+  /** Whose it is. */
+  readonly owner: string;
   /** What clients see of it; it is `active` while a {@linkcode ResumableWrite} of it is open. */
   readonly entry: PartEntry;
 }
@@ -269,6 +271,9 @@ export interface PartialUploads {
 
   /** All partial uploads of an owner, in any order. Default owner: "". */
   list(owner?: string): Promise<PartialUpload[]>;
+
+  /** The partial uploads of all owners, in any order. */
+  listAll(): Promise<PartialUpload[]>;
 
   /**
    * Describes a partial upload. Its bytes need not be looked at.

@@ -176,7 +176,8 @@ class SubtreeUploads implements PartialUploads {
 
   #inner<Upload extends PartialUpload>(upload: Upload): Upload {
     const filename = upload.entry.filename.slice(this.#directory.length + 1);
-    return { ...upload, entry: { ...upload.entry, filename } };
+    const owner = upload.owner.slice(this.#ownerOf().length);
+    return { ...upload, owner, entry: { ...upload.entry, filename } };
   }
 
   async find(name: FileName, options: FindOptions): Promise<PartialUpload[]> {
@@ -186,6 +187,12 @@ class SubtreeUploads implements PartialUploads {
 
   async list(owner?: string): Promise<PartialUpload[]> {
     return (await this.#around.list(this.#ownerOf(owner))).map((each) => this.#inner(each));
+  }
+
+  async listAll(): Promise<PartialUpload[]> {
+    const all = await this.#around.listAll();
+    return all.filter(({ owner }) => owner.startsWith(this.#ownerOf()))
+      .map((each) => this.#inner(each));
   }
 
   async look(id: string, options?: LookOptions): Promise<DescribedUpload | undefined> {

@@ -144,7 +144,7 @@ class Part implements AsyncDisposable {
       find: (filename, { size }) => {
         name = filename;
         const entry = { filename, size, received: Part.#SIZE, mtime: 0, active: false };
-        return Promise.resolve([{ id: "part", entry }]);
+        return Promise.resolve([{ id: "part", owner: "", entry }]);
       },
       async resume(id, options): Promise<ResumableWrite> {
         const prefix = await PrefixDigest.resume(saved, { ...options, proof: true });
@@ -312,7 +312,7 @@ function discarding(): Served {
   const partialUploads: Pick<PartialUploads, "list" | "discard"> = {
     list: () => {
       const entry = { filename: "d/e", size: 10, received: 5, mtime: 0, active: false };
-      return Promise.resolve([{ id: "part", entry }]);
+      return Promise.resolve([{ id: "part", owner: "", entry }]);
     },
     discard: (id) => Promise.resolve(void discarded.push(id)),
   };

@@ -59,6 +59,13 @@ export class FsPartialUploads implements PartialUploads {
     });
   }
 
+  listAll(): Promise<PartialUpload[]> {
+    return attempt(() => {
+      this.#root.assertStanding();
+      return this.#served.unwritable ? [] : this.#served.areas.list();
+    });
+  }
+
   look(id: string, { owner = "" }: LookOptions = {}): Promise<DescribedUpload | undefined> {
     return attempt(() => {
       this.#root.assertStanding();

@@ -39,6 +39,8 @@ export interface StagedDirectory extends AsyncDisposable {
 export interface PartInArea {
   /** Its file name. */
   readonly file: string;
+  /** Whose it is. */
+  readonly owner: string;
   /** What clients see of it. */
   readonly entry: PartEntry;
   /** The size of the whole file in bytes; null if it is not known yet. */
@@ -370,10 +372,10 @@ export class StagingArea {
     );
   }
 
-  /** The partial uploads of an owner with their file names, including those that are being written. */
-  list(owner: string): PartInArea[] {
-    const own = [...this.#partials.all].filter(([, { record }]) => ownerOf(record) === owner);
-    return own.map(([file, partial]) => described(file, partial));
+  /** The partial uploads with their file names, of an owner or, by default, of all; those being written, too. */
+  list(owner?: string): PartInArea[] {
+    const all = [...this.#partials.all].map(([file, partial]) => described(file, partial));
+    return owner === undefined ? all : all.filter((each) => each.owner === owner);
   }
 
   /** The partial upload with that file name; undefined if the owner has none. */
@@ -436,9 +438,10 @@ function createIn(directory: Directory): CreatedFile {
 
 function described(file: string, { record, mtime, open }: Partial): PartInArea {
   const { filename, size, prefix } = record;
+  const owner = ownerOf(record);
   const { size: received } = prefix;
   const entry = { filename, size: size ?? received, received, mtime, active: open };
-  return { file, entry, size, prefix };
+  return { file, owner, entry, size, prefix };
 }
 
 function ownerOf({ owner = "" }: PartRecord): string {

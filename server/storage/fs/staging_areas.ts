@@ -235,8 +235,8 @@ export class StagingAreas implements Disposable {
     });
   }
 
-  /** The partial uploads of an owner in all areas. */
-  list(owner: string): PartialUpload[] {
+  /** The partial uploads in all areas, of an owner or, by default, of all. */
+  list(owner?: string): PartialUpload[] {
     return this.all.flatMap((area) => this.#listIn(area, owner));
   }
 
@@ -244,7 +244,7 @@ export class StagingAreas implements Disposable {
   look(id: string, owner: string): DescribedUpload | undefined {
     const located = this.locate(id, owner);
     const found = located?.area.look(located.file, owner);
-    return found && { id, entry: found.entry, prefix: found.prefix };
+    return found && { id, owner, entry: found.entry, prefix: found.prefix };
   }
 
   /** The partial uploads of a file that are on the file system of its name, most recently written first. */
@@ -259,9 +259,9 @@ export class StagingAreas implements Disposable {
       .sort((a, b) => b.entry.mtime - a.entry.mtime);
   }
 
-  #listIn(area: StagingArea, owner: string): (PartialUpload & { size: number | null })[] {
+  #listIn(area: StagingArea, owner?: string): (PartialUpload & { size: number | null })[] {
     return area.list(owner)
-      .map(({ file, entry, size }) => ({ id: this.idOf(area, file), entry, size }));
+      .map(({ file, ...known }) => ({ id: this.idOf(area, file), ...known }));
   }
 
   /**

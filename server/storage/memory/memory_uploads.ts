@@ -118,6 +118,10 @@ export class MemoryUploads implements PartialUploads {
     return [...this.#partials.values()].filter((upload) => upload.owner === owner).map(described);
   }
 
+  async listAll(): Promise<PartialUpload[]> {
+    return [...this.#partials.values()].map(described);
+  }
+
   async look(id: string, { owner = "" }: LookOptions = {}): Promise<DescribedUpload | undefined> {
     const upload = this.#partials.get(id);
     return upload?.owner === owner ? described(upload) : undefined;
@@ -174,9 +178,12 @@ export class MemoryUploads implements PartialUploads {
   }
 }
 
-function described({ id, filename, size, prefix, mtime, open }: MemoryUpload): DescribedUpload {
+function described(
+  { id, owner, filename, size, prefix, mtime, open }: MemoryUpload,
+): DescribedUpload {
   const { size: received } = prefix;
-  return { id, entry: { filename, size: size ?? received, received, mtime, active: open }, prefix };
+  const entry = { filename, size: size ?? received, received, mtime, active: open };
+  return { id, owner, entry, prefix };
 }
 
 /** Options of {@linkcode MemoryWrite}. */

@@ -33,6 +33,9 @@ import {
   type UploadRecord,
 } from "./upload_records.ts";
 
+/** A partial upload, with all that is known of it. */
+type KnownUpload = DescribedUpload & Pick<Recorded, "size">;
+
 /** The partial uploads in a bucket. */
 export class S3PartialUploads implements PartialUploads, AsyncDisposable {
   readonly #context: ResumableContext;
@@ -69,17 +72,23 @@ export class S3PartialUploads implements PartialUploads, AsyncDisposable {
     return await this.#those("", owner);
   }
 
-  /** The partial uploads of an owner whose ids begin with `ids`. */
-  async #those(ids: string, owner: string): Promise<(DescribedUpload & Pick<Recorded, "size">)[]> {
-    const uploads = new Map<string, DescribedUpload & Pick<Recorded, "size">>();
+  /** See {@linkcode PartialUploads.listAll}. */
+  async listAll(): Promise<PartialUpload[]> {
+    return await this.#those("");
+  }
+
+  /** The partial uploads whose ids begin with `ids`, of an owner or, by default, of all. */
+  async #those(ids: string, owner?: string): Promise<KnownUpload[]> {
+    const uploads = new Map<string, KnownUpload>();
     for await (const page of this.#context.records.all(ids)) {
       for (const { id, record, isHeld } of page) {
-        if (record.owner === owner) uploads.set(id, described(id, record, { active: isHeld }));
+        if (record.owner !== (owner ?? record.owner)) continue;
+        uploads.set(id, described(id, record, { active: isHeld }));
       }
     }
     // More is known of those that are written here.
     for (const [id, write] of this.#open) {
-      if (write?.owner !== owner || !write.known || !id.startsWith(ids)) continue;
+      if (!write?.known || write.owner !== (owner ?? write.owner) || !id.startsWith(ids)) continue;
       uploads.set(id, described(id, write.known, { active: true }));
     }
     return [...uploads.values()];
@@ -201,14 +210,15 @@ export class S3PartialUploads implements PartialUploads, AsyncDisposable {
 /** What clients see of a partial upload. */
 function described(
   id: string,
-  { name: filename, size, prefix, written: mtime }: Pick<
+  { name: filename, owner, size, prefix, written: mtime }: Pick<
     Recorded,
-    "name" | "size" | "prefix" | "written"
+    "name" | "owner" | "size" | "prefix" | "written"
   >,
   { active }: { active: boolean },
-): DescribedUpload & Pick<Recorded, "size"> {
+): KnownUpload {
   const { size: received } = prefix;
-  return { id, entry: { filename, size: size ?? received, received, mtime, active }, prefix, size };
+  const entry = { filename, size: size ?? received, received, mtime, active };
+  return { id, owner, entry, prefix, size };
 }
 
 /** The multipart upload of a record; undefined if none was begun. */

@@ -177,9 +177,9 @@ export class S3ResumableWrite implements ResumableWrite {
   }
 
   /** What was recorded last, as far as this process knows; undefined before the first checkpoint. */
-  get known(): Pick<Recorded, "name" | "size" | "prefix" | "written"> | undefined {
-    const { name, size } = this;
-    return this.#last && { name, size, prefix: this.#last, written: this.#written };
+  get known(): Pick<Recorded, "name" | "owner" | "size" | "prefix" | "written"> | undefined {
+    const { name, owner, size } = this;
+    return this.#last && { name, owner, size, prefix: this.#last, written: this.#written };
   }
 
   /** See {@linkcode ResumableWrite.write}. */
