@@ -200,12 +200,15 @@ export type { Scope } from "./lib/core/scope.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
 export type { FailedRequest, ServerHooks } from "./server/observe/hooks.ts";
 export type {
+  ContentCount,
   EndedOperation,
   Observer,
+  OpenConnection,
   OperationKind,
   OperationSubject,
   Refusal,
   Requester,
+  RunningOperation,
 } from "./server/observe/operation.ts";
 export type { StoredUpload } from "./server/files/upload.ts";
 export type { HttpServeOptions, ServerSettings } from "./server/configuration/settings.ts";

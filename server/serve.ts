@@ -33,7 +33,7 @@ import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
-import type { Observer } from "./observe/operation.ts";
+import type { Observer, OpenConnection } from "./observe/operation.ts";
 import { operationLog } from "./observe/operation_log.ts";
 import { Traffic } from "./observe/traffic.ts";
 import { openHttp } from "./open_http.ts";
@@ -71,6 +71,8 @@ export interface ReloadOptions {
 export interface Server extends AsyncDisposable {
   /** The addresses that the server listens on, with the actual ports. */
   readonly addresses: readonly Listening[];
+  /** The open connections, in the order in which they were opened. */
+  readonly connections: ReadonlySet<OpenConnection>;
   /**
    * Resolves when the server has ended, for whatever reason, like the promise of {@linkcode Server.close} does. Never
    * fails.
@@ -147,8 +149,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     await Promise.all(listeners.map((listener) => listener.close(0)));
     throw error;
   }
-  const { hooks } = shared;
-  const server = new ListeningServer({ main, web, listeners, hooks, signal });
+  const { hooks, traffic } = shared;
+  const server = new ListeningServer({ main, web, listeners, hooks, traffic, signal });
   hooks.listening(server.addresses);
   return server;
 }
@@ -306,6 +308,7 @@ interface ServerParts {
   /** All listeners, the main one included. */
   listeners: readonly Listener[];
   hooks: Hooks;
+  traffic: Traffic;
   signal: AbortSignal | undefined;
 }
 
@@ -320,6 +323,10 @@ class ListeningServer implements Server {
     this.#parts = parts;
     this.addresses = parts.listeners.map(({ listening }) => listening);
     parts.signal?.addEventListener("abort", this.#stop);
+  }
+
+  get connections(): ReadonlySet<OpenConnection> {
+    return this.#parts.traffic.connections;
   }
 
   get finished(): Promise<void> {

@@ -97,6 +97,42 @@ export interface EndedOperation extends OperationSubject, Requester {
   readonly error?: FerryError | undefined;
 }
 
+/** How many bytes of content have crossed for an operation so far. */
+export interface ContentCount {
+  /** Bytes received. */
+  readonly received: number;
+  /** Bytes sent. */
+  readonly sent: number;
+}
+
+/** An operation that goes on. */
+export interface RunningOperation {
+  /** The request id; see {@linkcode EndedOperation.id}. */
+  readonly id: string;
+  /** What it is about. */
+  readonly subject: OperationSubject;
+  /** The token that its client has shown; undefined without a login. */
+  readonly token: Requester["token"];
+  /** For how long it has gone on, in seconds. */
+  readonly seconds: number;
+  /** Counts the bytes of content that have crossed so far. */
+  readonly count: () => ContentCount;
+}
+
+/** An open connection, and what goes on in it. */
+export interface OpenConnection extends Requester {
+  /** Its id: random hexadecimal digits, with which the ids of its requests begin. */
+  readonly id: string;
+  /** The kind of the listener that it came by. */
+  readonly listener: ListenerKind;
+  /** When it was opened, in milliseconds since 1970. */
+  readonly since: number;
+  /** What goes on in it. */
+  readonly running: ReadonlySet<RunningOperation>;
+  /** Closes it immediately, for that reason. The client may connect again, and resume what was cut. */
+  close(reason: FerryError): void;
+}
+
 /** A client that was turned away before its first request. */
 export interface Refusal {
   /** The address that it connected from. */

@@ -10,7 +10,15 @@ import type { Clock } from "../../lib/core/clock.ts";
 import { type FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { TokenRecord } from "../auth/token_table.ts";
 import type { StoredUpload } from "../files/upload.ts";
-import type { Observer, OperationSubject, Refusal, Requester } from "./operation.ts";
+import type {
+  ContentCount,
+  Observer,
+  OpenConnection,
+  OperationSubject,
+  Refusal,
+  Requester,
+  RunningOperation,
+} from "./operation.ts";
 
 /** The number of random bytes in the id of a connection. */
 const ID_BYTES = 6;
@@ -69,7 +77,7 @@ interface Shared {
 }
 
 /** One open connection. */
-export class ClientConnection implements Requester {
+export class ClientConnection implements OpenConnection {
   /** Its id: random hexadecimal digits. Requests are numbered after it. */
   readonly id: string = encodeHex(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
   /** The kind of the listener that it came by. */
@@ -139,16 +147,8 @@ interface OperationParts {
   readonly clock: Clock;
 }
 
-/** How many bytes of content have crossed for an operation so far. */
-export interface ContentCount {
-  /** Bytes received. */
-  readonly received: number;
-  /** Bytes sent. */
-  readonly sent: number;
-}
-
-/** An operation that goes on. */
-export class Operation {
+/** An operation that goes on, and is told what comes of it. */
+export class Operation implements RunningOperation {
   /** The request id. */
   readonly id: string;
   /** What it is about. */
@@ -163,10 +163,10 @@ export class Operation {
   resumedFrom = 0;
   /** The exit status of a command that has ended. */
   exitCode: number | undefined;
-  /** When it began, in milliseconds of the monotonic clock. */
-  readonly began: number;
   readonly #connection: ClientConnection;
   readonly #parts: OperationParts;
+  /** When it began, in milliseconds of the monotonic clock. */
+  readonly #began: number;
   #stored: StoredUpload | undefined;
   #ended = false;
 
@@ -176,7 +176,7 @@ export class Operation {
     this.subject = parts.subject;
     this.#connection = connection;
     this.#parts = parts;
-    this.began = parts.clock.monotonic();
+    this.#began = parts.clock.monotonic();
     connection.running.add(this);
   }
 
@@ -187,9 +187,18 @@ export class Operation {
     for (const observer of observers) observer.stored?.(file, this.#requester, this.id);
   }
 
+  /** See {@linkcode RunningOperation.token}. */
+  get token(): Requester["token"] {
+    return this.shown ? describe(this.shown) : this.#connection.token;
+  }
+
+  /** See {@linkcode RunningOperation.seconds}. */
+  get seconds(): number {
+    return (this.#parts.clock.monotonic() - this.#began) / 1000;
+  }
+
   get #requester(): Requester {
-    const { peer, token } = this.#connection;
-    return { peer, token: this.shown ? describe(this.shown) : token };
+    return { peer: this.#connection.peer, token: this.token };
   }
 
   /** Leaves its end untold: the end of its connection says all. */
@@ -213,7 +222,7 @@ export class Operation {
       // The answer to an offer says whether there is anything to send.
       op: stored && subject.op === "offer" ? "put" : subject.op,
       time: clock.now(),
-      seconds: (clock.monotonic() - this.began) / 1000,
+      seconds: this.seconds,
       id,
       listener: connection.listener,
       ...this.#requester,
