@@ -14,15 +14,24 @@ import { type FerryError, quote, toFerryError } from "../lib/core/errors.ts";
 import { VERSION } from "../lib/core/version.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
+import { Admin } from "./admin/admin.ts";
+import { TrafficCounter } from "./admin/traffic_counter.ts";
 import { type BucketRoot, bucketRoot } from "./cli/bucket_root.ts";
 import { COMMANDS } from "./cli/commands/all.ts";
 import { SERVE, type ServeValues } from "./cli/serve_spec.ts";
 import { LogFiles } from "./observe/log_files.ts";
-import { readKeyPair, readTokens, reload, watchTokens } from "./cli/credentials.ts";
+import {
+  readKeyPair,
+  readTokens,
+  reload,
+  type Reloadable,
+  watchTokens,
+} from "./cli/credentials.ts";
 import { runCommandLine } from "./cli/run.ts";
 import { ServiceManager } from "./cli/service_manager.ts";
 import { settingsFrom } from "./configuration/settings_from.ts";
 import { guarded } from "./observe/failures.ts";
+import { openAdmin } from "./open_admin.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import { logUncaught } from "./observe/log.ts";
 import { recordsOf } from "./records_of_storage.ts";
@@ -70,15 +79,16 @@ async function run(options: ServeValues): Promise<void> {
     reported = shortcomings;
   };
   const runtime = await runtimeFor(options, bucket);
-  const storage: Storage = bucket
+  const storage: OpenedStorage = bucket
     ? await openBucket({ ...bucket, maxFileSize: options["max-file-size"], runtime })
     : await openDirectory(options, runtime, onBack);
   await using _storage = storage;
-  const tokens = readTokens(options);
+  let tokens = readTokens(options);
+  const counter = new TrafficCounter();
   const server = await serve({
     storage,
     runtime,
-    observers: logs.audit ? [logs.audit] : [],
+    observers: [counter, ...logs.audit ? [logs.audit] : []],
     ...settings,
     tokens,
     tls: await readKeyPair(options),
@@ -91,15 +101,32 @@ async function run(options: ServeValues): Promise<void> {
   };
   expire();
   Deno.unrefTimer(setInterval(expire, EXPIRE_EVERY_MS));
-  const stop = Promise.withResolvers<void>();
-  onInterrupt(() => stop.resolve(), () => Deno.exit(1));
-  using _watch = tokens && watchTokens(server, options, tokens);
+  /** How long transfers may go on, in milliseconds. */
+  const stop = Promise.withResolvers<number>();
+  onInterrupt(() => stop.resolve(options["drain-timeout"]), () => Deno.exit(1));
+  const admin = new Admin({
+    server,
+    storage,
+    root: storage.root ?? options.root,
+    counter,
+    nameOf: (token) => tokens?.records.get(token)?.name,
+    drain: (timeout = options["drain-timeout"]) => stop.resolve(timeout),
+    clock: runtime.clock,
+  });
+  await using _socket = await openAdmin(admin, { path: options["admin-socket"], storage });
+  const reloadable: Reloadable = {
+    reload(changed) {
+      server.reload(changed);
+      tokens = changed.tokens ?? tokens;
+    },
+  };
+  using _watch = tokens && watchTokens(reloadable, options, tokens);
   const serving = `Serving ${quote(options.root)}`;
   if (PLATFORM.reload !== undefined) {
     Deno.addSignalListener(PLATFORM.reload, () => {
       guarded("read the tokens and the certificate anew", async () => {
         await manager?.reloading();
-        await reload(server, options);
+        await reload(reloadable, options);
         logs.audit?.note("reloaded");
         await manager?.ready(serving);
       });
@@ -118,9 +145,10 @@ async function run(options: ServeValues): Promise<void> {
   for (const shortcoming of reported) output.stderr.write(`ferryd: ${shortcoming}\n`);
   output.stdout.write("ferryd: ready\n");
   await manager?.ready(serving);
-  await stop.promise;
-  await manager?.stopping(options["drain-timeout"]);
-  await server.close({ drainTimeout: options["drain-timeout"] });
+  const drainTimeout = await stop.promise;
+  admin.draining();
+  await manager?.stopping(drainTimeout);
+  await server.close({ drainTimeout });
   logs.audit?.note("stopped");
 }
 
@@ -151,6 +179,9 @@ async function check(options: ServeValues, problems: readonly FerryError[]): Pro
 function isOpenAndPlain({ kind, ...address }: Listening): boolean {
   return (kind === "tcp" || kind === "http") && !isLoopback(address);
 }
+
+/** A storage that may have a place for the socket of the operator. */
+type OpenedStorage = Storage & { readonly socketPath?: string | undefined };
 
 /** Where a bucket is, and the keys to it. */
 type BucketAccess = Omit<S3StorageOptions, "maxFileSize" | "runtime">;
@@ -196,7 +227,7 @@ async function openDirectory(
   options: ServeValues,
   runtime: Runtime,
   onBack: () => void,
-): Promise<Storage> {
+): Promise<OpenedStorage> {
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
   await FsStorage.untilAnswered(options.root, () => {
     output.stderr.write(

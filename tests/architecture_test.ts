@@ -32,6 +32,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/exec": "lib/core lib/files lib/runtime lib/wire/operations",
   "server/observe": "lib/core server/auth server/files",
   "server/scrub": "lib/core lib/runtime server/files server/observe server/storage",
+  "server/admin": "lib/core server/auth server/observe server/storage",
   "server/net": "lib/core lib/runtime lib/wire server/observe",
   "server/protocols/ferry/exchange":
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
@@ -60,14 +61,16 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/protocols/http": "lib/core lib/runtime lib/wire server/auth server/net server/observe " +
     "server/protocols/http/exchange server/protocols/http/files server/protocols/http/login " +
     "server/protocols/http/page server/protocols/http/shares server/protocols/http/tus",
-  "server/cli": "lib/cli lib/core lib/files lib/line_exec lib/security server/auth server/net",
-  "server/cli/commands": "lib/cli lib/core lib/files server/auth server/cli server/doctor",
+  "server/cli":
+    "lib/cli lib/core lib/files lib/line_exec lib/security server/admin server/auth server/net",
+  "server/cli/commands":
+    "lib/cli lib/core lib/files server/admin server/auth server/cli server/doctor",
   "server/configuration":
     "lib/cli lib/files lib/core lib/line_exec server/auth server/cli server/exec server/net server/observe server/storage server/storage/fs server/storage/s3",
   "server/doctor": "lib/core lib/file_system lib/files lib/runtime server/cli " +
     "server/configuration server/storage/fs server/storage/s3",
   "server":
-    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/auth server/cli server/cli/commands server/configuration server/exec server/files server/net " +
+    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/admin server/auth server/cli server/cli/commands server/configuration server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
     "server/protocols/line_exec server/scrub server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 

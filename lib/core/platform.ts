@@ -65,6 +65,8 @@ export interface Platform {
   readonly leadsToDescriptors: boolean;
   /** Whether the system spreads connections over all processes that listen on an address (SO_REUSEPORT). */
   readonly spreadsConnections: boolean;
+  /** Whether programs can listen on sockets that have paths. */
+  readonly unixSockets: boolean;
   /** A path in the form that ferry uses internally: with `/` as the separator. */
   slashed(path: string): string;
   /** Why no file can have a certain name, given without directories; undefined if it is possible. */
@@ -96,6 +98,7 @@ export const POSIX: Platform = {
   processGroups: true,
   leadsToDescriptors: false,
   spreadsConnections: false,
+  unixSockets: true,
   slashed: (path) => path,
   flawOf: () => undefined,
 };
@@ -126,6 +129,7 @@ export const WINDOWS: Platform = {
   processGroups: false,
   leadsToDescriptors: false,
   spreadsConnections: false,
+  unixSockets: false,
   slashed: (path) => path.replaceAll("\\", "/"),
   flawOf(part) {
     // Among them "\", which is a separator, and ":", which names an alternate data stream of another file.

@@ -14,6 +14,9 @@ export type FileName = string & { readonly brand: "FileName" };
 /** The directory in a root that is reserved for ferry. No name leads to it. */
 export const RESERVED_DIRECTORY = ".ferry";
 
+/** The directory in a root with the sockets by which the servers of the root can be asked, one of each process. */
+export const SOCKETS_DIRECTORY = `${RESERVED_DIRECTORY}/sockets`;
+
 /**
  * The prefix of the names of directories that are reserved for ferry on other file systems below a root. No name leads
  * to one, in any directory.

@@ -99,3 +99,8 @@ export async function ownerOf({ id, verifier: { storedKey } }: TokenRecord): Pro
   const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(storedKey));
   return `${id}:${encodeHex(new Uint8Array(digest).subarray(0, OWNER_BYTES))}`;
 }
+
+/** The id of the token that an owner id was made of; undefined for the clients that cannot be told apart. */
+export function tokenIdOf(owner: string): string | undefined {
+  return owner === "" ? undefined : owner.slice(0, owner.lastIndexOf(":"));
+}

@@ -59,7 +59,7 @@ const MAX_PREFIX_BYTES = 512;
 export function bucketRoot(options: BucketOptions): BucketRoot | undefined {
   const { root, "s3-endpoint": endpoint, "s3-region": region } = options;
   const pathStyle = options["s3-path-style"];
-  if (!SCHEME.test(root)) {
+  if (!isBucketUrl(root)) {
     const name = [
       ["--s3-endpoint", endpoint !== undefined],
       ["--s3-region", region !== undefined],
@@ -78,6 +78,11 @@ export function bucketRoot(options: BucketOptions): BucketRoot | undefined {
   }
   assertNoSecrets("--s3-endpoint", endpoint);
   return { ...where, endpoint, region, pathStyle: pathStyle || undefined };
+}
+
+/** Whether a root is a bucket rather than a directory. */
+export function isBucketUrl(root: string): boolean {
+  return SCHEME.test(root);
 }
 
 /** Parses `s3://BUCKET/PREFIX`. All after the bucket is taken literally: no query, no percent-encoding. */

@@ -8,7 +8,7 @@ import type { CommandSpec, OptionValues } from "../../lib/cli/command_spec.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { DURABILITIES } from "../../lib/files/durability.ts";
 import { FRAMINGS } from "../../lib/line_exec/framing.ts";
-import { CONFIG, HELP } from "./options.ts";
+import { ADMIN_SOCKET, CONFIG, HELP, ROOT } from "./options.ts";
 
 /** `ferryd` without a command: its options and its help text. `server/main.ts` runs it. */
 export const SERVE = {
@@ -27,17 +27,12 @@ taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or fr
 AWS_PROFILE of ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), which is read anew when it changes.
 ferryd then uses up to 64 MiB for parts of files that it reads ahead or uploads side by side.
 
-ferryd token and ferryd cert make what is needed for that. ferryd completions SHELL prints what
+ferryd token and ferryd cert make what is needed for that; ferryd status, kick and drain ask one that
+runs. ferryd completions SHELL prints what
 lets bash, zsh or fish complete its command line.`,
   arguments: { min: 0, max: 0 },
   options: {
-    root: {
-      kind: "text",
-      value: "DIR",
-      completes: "directories",
-      default: ".",
-      help: "the directory to serve, or s3://BUCKET/PREFIX",
-    },
+    root: ROOT,
     "s3-endpoint": {
       kind: "text",
       value: "URL",
@@ -276,6 +271,7 @@ lets bash, zsh or fish complete its command line.`,
       short: "v",
       help: "log connections too, and each step of an operation",
     },
+    "admin-socket": ADMIN_SOCKET,
     config: CONFIG,
     "check-config": {
       kind: "flag",

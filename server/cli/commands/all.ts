@@ -9,6 +9,9 @@ import { cert } from "./cert.ts";
 import { completions } from "./completions.ts";
 import { doctor } from "./doctor.ts";
 import { SERVE } from "../serve_spec.ts";
+import { drain } from "./drain.ts";
+import { kick } from "./kick.ts";
+import { status } from "./status.ts";
 import { tokenList } from "./token_list.ts";
 import { tokenNew } from "./token_new.ts";
 import { tokenRevoke } from "./token_revoke.ts";
@@ -20,5 +23,8 @@ export const COMMANDS: readonly Command[] = [
   tokenRevoke,
   cert,
   doctor,
+  status,
+  kick,
+  drain,
   completions(() => [SERVE, ...COMMANDS]),
 ];

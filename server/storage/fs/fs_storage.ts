@@ -58,9 +58,6 @@ import { removeTree } from "./tree_removal.ts";
 /** How many names are looked up before other requests get a turn. */
 const FIND_AT_ONCE = 256;
 
-/** A file system that has not answered for this long, in milliseconds, is said to be slow. */
-const SLOW_MS = 3000;
-
 /** A list checks after this many entries that the root still exists. */
 const STANDING_EVERY = 64;
 
@@ -113,10 +110,13 @@ export class FsStorage implements Storage {
    *
    * @param onWaiting called if the answer takes more than some seconds
    */
-  static async untilAnswered(root: string, onWaiting: () => void): Promise<void> {
-    const timer = setTimeout(onWaiting, SLOW_MS);
-    await untilAnswered(root);
-    clearTimeout(timer);
+  static untilAnswered(root: string, onWaiting: () => void): Promise<void> {
+    return untilAnswered(root, onWaiting);
+  }
+
+  /** Where a socket of this process can be that no other user reaches; undefined if nothing can be written. */
+  get socketPath(): string | undefined {
+    return this.#served.socketPath;
   }
 
   /** See {@linkcode Storage.internal}. */

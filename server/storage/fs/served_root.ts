@@ -237,6 +237,11 @@ export class ServedRoot implements AsyncDisposable {
     return this.#closing.signal;
   }
 
+  /** Where this process can listen with a socket of its own; undefined if nothing can be written. */
+  get socketPath(): string | undefined {
+    return this.#state?.socketPath();
+  }
+
   /**
    * The staging areas. They are replaced by others when the root is remounted.
    *

@@ -10,7 +10,8 @@ import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { tryLock } from "../../../lib/files/file_lock.ts";
 import type { FileSystem } from "../../../lib/file_system/file_system.ts";
 import { tryFileSystem } from "./file_system_trial.ts";
-import { RESERVED_DIRECTORY } from "../../../lib/core/remote_name.ts";
+import { basename } from "../../../lib/core/paths.ts";
+import { RESERVED_DIRECTORY, SOCKETS_DIRECTORY } from "../../../lib/core/remote_name.ts";
 import type { Root } from "./root.ts";
 import { Lease, type LeaseOptions } from "./lease.ts";
 import { movePart, readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
@@ -28,6 +29,9 @@ import {
 /** How often a lock that another process holds is tried again, and after which pauses. */
 const LOCK_TRIES = 10;
 const LOCK_PAUSE_MS = 100;
+
+/** A file system that has not answered for this long, in milliseconds, is said to be slow. */
+const SLOW_MS = 3000;
 
 /** The open files and directories of a process that owns the state directory. */
 interface Taken {
@@ -84,6 +88,22 @@ export class StateDirectory implements Disposable {
   /** Whether other processes may own it, too. */
   get isShared(): boolean {
     return this.#together;
+  }
+
+  /**
+   * Where this process can listen with a socket that only its user may connect to. What processes have left there that
+   * were killed is removed.
+   */
+  socketPath(): string {
+    return this.inTurn(() => {
+      const directory = basename(SOCKETS_DIRECTORY);
+      using sockets = makeDirectory(this.directory, directory);
+      const others = this.companions.map(socketName);
+      for (const { name } of [...Deno.readDirSync(sockets.path)]) {
+        if (!others.includes(name)) Deno.removeSync(sockets.at(name));
+      }
+      return this.directory.at(`${directory}/${socketName(this.id)}`);
+    });
   }
 
   /**
@@ -233,6 +253,10 @@ export class StateDirectory implements Disposable {
   }
 }
 
+function socketName(lease: string): string {
+  return `${lease}.sock`;
+}
+
 /**
  * Checks that this version of ferry can work with what is in the directory, and then makes that known to other versions.
  * A loss of power leaves either the version that was there or this one.
@@ -291,8 +315,10 @@ export function adopt(
  * process meanwhile, and CephFS answers only when it has given up a machine that had the files open and is gone.
  *
  * @param path the root
+ * @param onWaiting called if the answer takes more than some seconds
  */
-export async function untilAnswered(path: string): Promise<void> {
+export async function untilAnswered(path: string, onWaiting: () => void): Promise<void> {
+  const timer = setTimeout(onWaiting, SLOW_MS);
   const own = `${path}/${RESERVED_DIRECTORY}`;
   try {
     await Deno.lstat(`${own}/lock`);
@@ -302,6 +328,7 @@ export async function untilAnswered(path: string): Promise<void> {
   } catch {
     // It is no root yet, or cannot be read: `open` reports that.
   }
+  clearTimeout(timer);
 }
 
 /** Whether a name in a directory leads to the given directory. */
