@@ -169,6 +169,12 @@ export type {
   SymbolicLinks,
 } from "./server/storage/symbolic_links.ts";
 export type { Link } from "./lib/core/link_target.ts";
+export type {
+  DirectoryLimit,
+  DirectoryQuotas,
+  LimitsDirectories,
+  QuotaUsage,
+} from "./server/storage/quotas.ts";
 export type { ContentFinder, FoundContent, WantedContent } from "./server/storage/contents.ts";
 export type { CommitOptions, Committed, Condition } from "./lib/files/commit.ts";
 export type { ByteSink, ByteSource } from "./lib/core/bytes.ts";

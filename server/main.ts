@@ -229,7 +229,8 @@ async function openDirectory(
   onBack: () => void,
 ): Promise<OpenedStorage> {
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
-  await FsStorage.untilAnswered(options.root, () => {
+  const { untilAnswered } = await import("./storage/fs/state_directory.ts");
+  await untilAnswered(options.root, () => {
     output.stderr.write(
       `ferryd: waiting for the file system of ${
         quote(options.root)

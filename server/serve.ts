@@ -38,6 +38,7 @@ import { operationLog } from "./observe/operation_log.ts";
 import { Traffic } from "./observe/traffic.ts";
 import { openHttp } from "./open_http.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
+import { limitByTokens } from "./token_quotas.ts";
 import { Session } from "./protocols/ferry/session.ts";
 import { sourceOf } from "../lib/core/source_address.ts";
 import type { KeyPair } from "./net/tls_listener.ts";
@@ -127,6 +128,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const { signal } = options;
   signal?.throwIfAborted();
   assertSettings(options);
+  limitByTokens(options.storage, options.tokens);
   const shared = prepare(options);
   const main = await openMain(options, shared);
   const listeners: Listener[] = [main];
@@ -264,6 +266,7 @@ async function openMain(
       }
       if (!changed.tokens) return;
       if (!tokens) throw new FerryError("usage", "it was started without tokens");
+      limitByTokens(storage, changed.tokens);
       authority.replace(changed.tokens);
     },
   };

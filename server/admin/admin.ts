@@ -78,7 +78,7 @@ export class Admin {
 
   /** The state of the server. Never fails, and takes at most some seconds. */
   async status(): Promise<Status> {
-    const { server, root, counter, clock } = this.#parts;
+    const { server, storage, root, counter, clock } = this.#parts;
     const [reason, partial_uploads] = await this.#storageStatus();
     const now = clock.now();
     return {
@@ -91,6 +91,7 @@ export class Admin {
       listening: server.addresses.map(listenerStatus),
       totals: counter.totals,
       connections: [...server.connections].map((each) => connectionStatus(each, now)),
+      quotas: storage.quotas?.usage ?? [],
       partial_uploads,
     };
   }

@@ -6,6 +6,7 @@
 
 import { formatAddress, type Listening } from "../../lib/core/address.ts";
 import type { OpenConnection, Requester, RunningOperation } from "../observe/operation.ts";
+import type { QuotaUsage } from "../storage/quotas.ts";
 import type { CountedTraffic } from "./traffic_counter.ts";
 
 /** The beginning of the targets of all requests: the version of what they take and answer. */
@@ -94,6 +95,8 @@ export interface Status {
   readonly totals: CountedTraffic;
   /** The open connections. */
   readonly connections: readonly ConnectionStatus[];
+  /** The quotas of the whole and of tokens, and what is in use of them. */
+  readonly quotas: readonly QuotaUsage[];
   /** The partial uploads of all clients. */
   readonly partial_uploads: readonly PartialUploadStatus[];
 }

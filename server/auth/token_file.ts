@@ -238,6 +238,14 @@ const recordLine = v.object({
     v.array(directory, "is not an array"),
     "is not an object",
   ),
+  // Older versions ignore this key.
+  quota: v.optional(
+    v.pipe(
+      v.number("is not a number"),
+      v.safeInteger("is not an integer"),
+      v.minValue(0, "is negative"),
+    ),
+  ),
   salt: base64(SALT_BYTES),
   iterations,
   stored_key: base64(KEY_BYTES),

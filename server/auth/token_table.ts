@@ -30,6 +30,8 @@ export interface TokenRecord {
   readonly expires: number | null;
   /** What a client may do that logs in with it. */
   readonly grants: Grants;
+  /** The most bytes below the directories that it may write to; undefined if it sets no limit. */
+  readonly quota?: number | undefined;
   /** The SCRAM verifier, which checks the secret. */
   readonly verifier: ScramVerifier;
 }
@@ -87,6 +89,8 @@ export interface NewTokenOptions {
   grants: Grants;
   /** When it expires, in milliseconds since 1970; null for never. */
   expires: number | null;
+  /** See {@linkcode TokenRecord.quota}. Default: undefined, no limit. */
+  quota?: number | undefined;
   /**
    * The `decoyKey` of the table that the token is for, so that its id has the same challenge before the token is
    * created and after it is revoked. Default: the key shared by all tables of this process without a key of their own.
@@ -104,13 +108,14 @@ export interface NewToken {
 
 /** Generates a token. */
 export async function newToken(
-  { name, grants, expires, decoyKey = DECOY_KEY }: NewTokenOptions,
+  { name, grants, expires, quota, decoyKey = DECOY_KEY }: NewTokenOptions,
 ): Promise<NewToken> {
   const token = createToken();
   const verifier = await createVerifier(token.secret, await decoyChallenge(decoyKey, token.id));
+  const limit = quota === undefined ? {} : { quota };
   return {
     token: formatToken(token),
-    record: { id: token.id, name, created: Date.now(), expires, grants, verifier },
+    record: { id: token.id, name, created: Date.now(), expires, grants, ...limit, verifier },
   };
 }
 

@@ -65,6 +65,7 @@ export function statusText(status: MeasuredStatus): string {
       `${count(totals.operations, "operation")}, ${totals.failed} failed; ` +
       `${count(totals.stored, "file")} stored; ` +
       `${formatSize(totals.received)} received, ${formatSize(totals.sent)} sent`,
+      ...status.quotas.map((each) => `quota      ${quotaText(each)}`),
     ],
     table(
       ["CONNECTION", "LISTENER", "PEER", "OPEN FOR", "TOKEN"],
@@ -125,6 +126,12 @@ function bytesOf({ received, sent }: OperationStatus): number {
 /** A number with a noun: `1 file`, `2 files`. */
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function quotaText({ whose, directories, used, limit }: Status["quotas"][number]): string {
+  const where = directories.map((each) => printable(`${each}/`)).join(", ");
+  const of = whose === undefined ? "" : ` of ${printable(whose)} for ${where}`;
+  return `${used === undefined ? "?" : formatSize(used)} of ${formatSize(limit)}${of}`;
 }
 
 function tokenText({ token, token_name: name }: ShownToken): string {

@@ -5,6 +5,7 @@
  */
 
 import { FerryError } from "../../lib/core/errors.ts";
+import { formatSize } from "../../lib/core/quantities.ts";
 import { formatGrants } from "../auth/grants.ts";
 import { TokenFile } from "../auth/token_file.ts";
 import type { TokenRecord } from "../auth/token_table.ts";
@@ -19,10 +20,11 @@ export function openTokenFile(path: string | undefined): TokenFile {
   return new TokenFile(path);
 }
 
-/** A token as one line: its id, its name, what it allows, when it expires. */
-export function describeToken({ id, name, grants, expires }: TokenRecord): string {
+/** A token as one line: its id, its name, what it allows, when it expires, its quota. */
+export function describeToken({ id, name, grants, expires, quota }: TokenRecord): string {
   const end = expires === null
     ? "never expires"
     : `${expires <= Date.now() ? "expired" : "expires"} ${new Date(expires).toISOString()}`;
-  return `${id}  ${JSON.stringify(name)}  ${formatGrants(grants)}  ${end}`;
+  const limit = quota === undefined ? "" : `  quota ${formatSize(quota)}`;
+  return `${id}  ${JSON.stringify(name)}  ${formatGrants(grants)}  ${end}${limit}`;
 }

@@ -73,6 +73,11 @@ export class Quota {
     return this.#limits.quota !== undefined;
   }
 
+  /** The maximum total size; undefined if it is not limited. */
+  get limit(): number | undefined {
+    return this.#limits.quota;
+  }
+
   /** How many bytes are in use or reserved. */
   get used(): number {
     return this.#account.used;

@@ -19,6 +19,7 @@ import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 import type { PieceTarget } from "../../lib/files/stored_pieces.ts";
 import type { Bounds } from "./bounds.ts";
 import type { ContentFinder } from "./contents.ts";
+import type { LimitsDirectories } from "./quotas.ts";
 import type { StagedTrees } from "./staged_trees.ts";
 import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 import type { SymbolicLinks } from "./symbolic_links.ts";
@@ -316,10 +317,9 @@ export interface PartialUploads {
 }
 
 /** A tree of files. */
-export interface Storage extends ContentFinder, AsyncDisposable {
+export interface Storage extends ContentFinder, LimitsDirectories, AsyncDisposable {
   /** Keeps partial uploads. Default: undefined, uploads cannot be resumed. */
   readonly partialUploads?: PartialUploads | undefined;
-
   /** Keeps symbolic links. Default: undefined, clients cannot make any. */
   readonly links?: SymbolicLinks | undefined;
   /** Publishes directories as one. Default: undefined, a directory cannot get its name in one step. */

@@ -12,7 +12,7 @@ import { describeToken, openTokenFile } from "../tokens.ts";
 export const tokenList = command({
   name: "ferryd token list",
   usage: "--token-file FILE",
-  summary: "Show the tokens: id, name, what they allow, when they end",
+  summary: "Show the tokens: id, name, what they allow, when they end, their quota",
   arguments: { min: 0, max: 0 },
   options: { "token-file": TOKEN_FILE, config: CONFIG, help: HELP },
   run({ "token-file": path }, _args, { print }) {

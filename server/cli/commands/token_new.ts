@@ -21,7 +21,8 @@ export const tokenNew = command({
 that could be shown in its place. A ferryd that is running takes it within two seconds.
 
 Scopes are read, write, delete and exec. --path confines all of them to directories, and a scope may
-have its own: --scope read,write:inbox/. No path confines exec.`,
+have its own: --scope read,write:inbox/. No path confines exec. --quota limits what those
+directories take together that it may write to, whoever writes there.`,
   arguments: { min: 0, max: 0 },
   options: {
     "token-file": TOKEN_FILE,
@@ -36,6 +37,12 @@ have its own: --scope read,write:inbox/. No path confines exec.`,
       value: "DIR",
       help: "a directory of the server that it is confined to (may be repeated)",
     },
+    quota: {
+      kind: "size",
+      value: "SIZE",
+      help: "how much all that is in the directories that it may write to may take",
+      argumentOnly: true,
+    },
     expires: {
       kind: "time",
       value: "TIME",
@@ -45,15 +52,22 @@ have its own: --scope read,write:inbox/. No path confines exec.`,
     config: CONFIG,
     help: HELP,
   },
-  async run({ "token-file": path, name, scope, path: paths, expires }, _args, { print, tell }) {
+  async run(
+    { "token-file": path, name, scope, path: paths, expires, quota },
+    _args,
+    { print, tell },
+  ) {
     const file = openTokenFile(path);
     if (name === undefined) throw new FerryError("usage", "A token needs a --name");
     const grants = parseGrants(scope, paths);
     if (Object.keys(grants).length === 0) {
       throw new FerryError("usage", "A token that allows nothing is of no use: give a --scope");
     }
+    if (quota !== undefined && !grants.write) {
+      throw new FerryError("usage", "A token that may not write has no use for a --quota");
+    }
     const ends = expires === undefined ? null : Date.now() + expires;
-    const { token, record } = await file.create({ name, grants, expires: ends });
+    const { token, record } = await file.create({ name, grants, expires: ends, quota });
     tell(`token ${describeToken(record)}`);
     print(token);
   },

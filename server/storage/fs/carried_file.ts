@@ -96,7 +96,8 @@ async function copyOver(
 ): Promise<boolean> {
   const { runtime, closing: signal } = served;
   await using source = root.open(name, runtime);
-  using reserved = reserve(served, area, { size });
+  await served.quotas.prepare(name, size);
+  using reserved = reserve(served, area, { name, size });
   await using upload = area.create(name, size);
   await copyContent(source, upload.staged, "xxh128", { durable: false, signal });
   upload.staged.setAttributes({ mtime, mode });

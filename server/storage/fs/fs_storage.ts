@@ -38,6 +38,7 @@ import { fileId } from "./content_version.ts";
 import { findContents } from "./content_search.ts";
 import { FsLinks } from "./links.ts";
 import type { SymbolicLinks } from "../symbolic_links.ts";
+import type { DirectoryQuotas } from "../quotas.ts";
 import type { StagedTrees } from "../staged_trees.ts";
 import { move } from "./move.ts";
 import type { Place } from "./name_walk.ts";
@@ -52,7 +53,6 @@ import { attempt, type FsStorageOptions, ServedRoot } from "./served_root.ts";
 import { checksumOf, entryOf, FsStoredFile } from "./stored_file.ts";
 import { listTree, type Seen } from "./tree_listing.ts";
 import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
-import { untilAnswered } from "./state_directory.ts";
 import { removeTree } from "./tree_removal.ts";
 
 /** How many names are looked up before other requests get a turn. */
@@ -104,16 +104,6 @@ export class FsStorage implements Storage {
     }
   }
 
-  /**
-   * Waits until the file system of a directory answers, which {@linkcode FsStorage.open} would do without letting
-   * anything else run. It may take a minute where several machines use the file system and one has ended. Never fails.
-   *
-   * @param onWaiting called if the answer takes more than some seconds
-   */
-  static untilAnswered(root: string, onWaiting: () => void): Promise<void> {
-    return untilAnswered(root, onWaiting);
-  }
-
   /** Where a socket of this process can be that no other user reaches; undefined if nothing can be written. */
   get socketPath(): string | undefined {
     return this.#served.socketPath;
@@ -132,6 +122,11 @@ export class FsStorage implements Storage {
       this.#served.records = undefined;
       throw error;
     }
+  }
+
+  /** See {@linkcode Storage.quotas}. */
+  get quotas(): DirectoryQuotas | undefined {
+    return this.#served.together ? undefined : this.#served.quotas;
   }
 
   /** See {@linkcode Storage.links}. */
@@ -329,10 +324,12 @@ export class FsStorage implements Storage {
     size: number | null,
     options: Pick<CreateOptions, "sparse"> = {},
   ): Promise<void> {
-    await this.#served.assertWritable();
+    const served = this.#served;
+    await served.assertWritable();
+    await served.quotas.prepare(name, size);
     await attempt(() => {
       this.#root.assertPlaceable(name);
-      using _room = reserve(this.#served, this.#served.areas.for(name), { ...options, size });
+      using _room = reserve(served, served.areas.for(name), { ...options, name, size });
     });
   }
 
@@ -370,6 +367,7 @@ export class FsStorage implements Storage {
         served.hashes.forget(identity);
       });
     }
+    served.quotas.lessened(name);
     onChanged?.();
     await this.#sync(directory);
   }
@@ -397,11 +395,11 @@ export class FsStorage implements Storage {
     options.assertMay?.();
     using source = this.#root.place(from, options.within);
     if (from === to) return;
-    const { runtime, areas, quota, durable, closing, merges, flushes } = served;
+    const { runtime, areas, quota, quotas, durable, closing, merges, flushes } = served;
     const signal = AbortSignal.any([closing, ...(options.signal ? [options.signal] : [])]);
     const reaches = this.#reachesWith(source);
     await this.#links?.assertMovable(source, to, { reaches, signal });
-    const parts = { runtime, areas, quota, durable, signal, merges, flushes };
+    const parts = { runtime, areas, quota, quotas, durable, signal, merges, flushes };
     const work = { ...options, ...parts, from, to };
     await move(source, this.#bounds ? this.#root.confinedBy(reaches) : this.#root, work);
     this.#root.assertStanding([source.directory]);

@@ -12,6 +12,7 @@ import type { Place } from "./name_walk.ts";
 import type { Root } from "./root.ts";
 import { basename } from "../../../lib/core/paths.ts";
 import type { Quota } from "../quota.ts";
+import type { Quotas } from "../quotas.ts";
 import type { ChangedDirectory, DirectoryFlushes } from "../../../lib/files/directory_flush.ts";
 import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
 import { isCrossDevice, namingError } from "../../../lib/files/file_errors.ts";
@@ -37,6 +38,8 @@ export interface MoveWork extends MoveOptions {
   areas: StagingAreas;
   /** The quota, which counts files that are replaced or copied. */
   quota: Quota;
+  /** All quotas; those of the directory that the new name is in have to have room. */
+  quotas: Quotas;
   /** Whether the result survives a power failure. A copy does so before the original is removed. */
   durable: boolean;
   /** Stops the move while a copy is being made. */
@@ -76,6 +79,16 @@ class Move {
     if (info.isDirectory && `${to}/`.startsWith(`${from}/`)) throw intoItself();
     // A mount point is not moved: its file system could not be mounted at its path again.
     if (info.isDirectory) directory.assertMounted(this.#source.name, info);
+    using entered = await this.#options.quotas.reserveMove(from, to, () => this.#measure());
+    this.#options.assertMay?.();
+    await this.#move();
+    entered.settle(entered.size);
+    for (const name of [from, to]) this.#options.quotas.lessened(name);
+  }
+
+  async #move(): Promise<void> {
+    const { to, keep } = this.#options;
+    const { directory } = this.#source;
     const apart = this.#isCrossDevice();
     using parents = new ParentDirectories(this.#root);
     try {

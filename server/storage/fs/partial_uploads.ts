@@ -82,6 +82,7 @@ export class FsPartialUploads implements PartialUploads {
     await attempt(() => {
       this.#root.assertStanding();
       this.#served.areas.discard(id, options);
+      this.#served.quotas.lessened("");
     });
   }
 

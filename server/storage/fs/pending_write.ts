@@ -101,12 +101,13 @@ export class FsPendingWrite implements ResumableWrite {
     },
   ): Promise<FsPendingWrite> {
     await served.assertWritable();
+    await served.quotas.prepare(name, size);
     return await attempt(() => {
       using taken = new DisposableStack();
       const ended = into && taken.adopt(into.beginWriting(name), (end) => end());
       if (!into) root.assertPlaceable(name, { fresh: replace === false });
       const area = into?.area ?? served.areas.for(name);
-      const reserved = taken.use(reserve(served, area, { size, sparse }));
+      const reserved = taken.use(reserve(served, area, { name, size, sparse }));
       const upload = area.create(name, size, owner);
       if (sparse) upload.staged.makeHoles();
       taken.move();
@@ -150,7 +151,8 @@ export class FsPendingWrite implements ResumableWrite {
     // The tree may have been closed or published while the bytes were verified.
     const ended = into && await attempt(() => into.beginWriting(name));
     if (ended) taken.defer(ended);
-    const reserved = taken.use(served.quota.reserve(size, stored));
+    await served.quotas.prepare(name, size, stored);
+    const reserved = taken.use(served.quotas.reserve(name, size, stored));
     if (sparse) upload.staged.makeHoles();
     else if (size !== null) await attempt(() => area.assertRoom(size - held));
     taken.move();
@@ -242,6 +244,7 @@ export class FsPendingWrite implements ResumableWrite {
         this.#remember(path, checksum, blocks);
       },
     });
+    if (options.replace) served.quotas.lessened(name);
     served.cache.names.add({ name, size: committed.size, checksum: committed.checksum });
     return committed;
   }
@@ -280,12 +283,12 @@ export class FsPendingWrite implements ResumableWrite {
  * @throws {FerryError} `too_large`, `quota`, `no_space`
  */
 export function reserve(
-  { quota }: ServedRoot,
+  { quotas }: ServedRoot,
   area: StagingArea,
-  { size, sparse = false }: Pick<CreateOptions, "size" | "sparse">,
+  { name, size, sparse = false }: Pick<CreateOptions, "size" | "sparse"> & { name: FileName },
 ): Reservation {
   using taken = new DisposableStack();
-  const reserved = taken.use(quota.reserve(size));
+  const reserved = taken.use(quotas.reserve(name, size));
   if (size !== null && size > RESUMABLE_BYTES && !sparse) area.assertRoom(size);
   taken.move();
   return reserved;

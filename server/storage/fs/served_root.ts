@@ -18,20 +18,18 @@ import { mountedAnew, type OnRoot } from "./root_directory.ts";
 import type { GroupCommit } from "../../../lib/files/group_commit.ts";
 import { publisherOf } from "./publishing.ts";
 import { Quota } from "../quota.ts";
-import { RECORDS_DIRECTORY } from "../subtree.ts";
+import { Quotas } from "../quotas.ts";
 import { RecentlyPublished } from "./recently_published.ts";
 import { Root } from "./root.ts";
-import type { AreaTrees, KeptTree } from "./area_trees.ts";
 import { TRIES_LOCKS } from "../../../lib/files/file_lock.ts";
 import { readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
-import { infoAt, isTaken } from "../../../lib/files/path_lookup.ts";
-import type { Directory } from "./open_directory.ts";
+import { isTaken } from "../../../lib/files/path_lookup.ts";
+import { countBelow, countFiles } from "./file_count.ts";
 import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
 import type { Storage } from "../storage.ts";
 import { StateDirectory } from "./state_directory.ts";
 import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
-import { eachBelow, type EachBelowOptions } from "./tree_walk.ts";
 
 /** The file name of the checksum cache in the state directory, and of one that several processes share. */
 const CACHE = "index.db";
@@ -103,6 +101,8 @@ export class ServedRoot implements AsyncDisposable {
   readonly together: boolean;
   /** Counts the bytes that are stored. */
   readonly quota: Quota;
+  /** All quotas, that one among them. */
+  readonly quotas: Quotas;
   /** Serialises the sorting of large directories among several walks. */
   readonly merges: MergeQueue = new MergeQueue();
   /** Flushes the directories in which names are made, moved or taken away, unless by publishing. */
@@ -143,6 +143,10 @@ export class ServedRoot implements AsyncDisposable {
     this.hashes = hashes;
     this.runtime = options.runtime ?? createRuntime();
     this.quota = new Quota(options);
+    this.quotas = new Quotas(this.quota, {
+      count: (directories) => countBelow(this, directories),
+      clock: this.runtime.clock,
+    });
     this.together = options.together === true;
     this.durable = options.durability !== "none";
     this.keepsLinks = options.links === true && PLATFORM.symbolicLinks;
@@ -354,59 +358,6 @@ function numberedDevice({ directory }: Root, { numbersFiles }: FileSystem): numb
 function untried({ path, directory }: Root): FileSystem {
   const known = fileSystemAt(path);
   return { ...known, heldDirectories: known.heldDirectories && directory.pinned };
-}
-
-/** Counts all files in a root for the quota. */
-async function countFiles(
-  quota: Quota,
-  root: Root,
-  { trees, ...options }: { signal: AbortSignal; merges: MergeQueue; trees: () => AreaTrees[] },
-): Promise<void> {
-  try {
-    const onFound = (info: Deno.FileInfo) => quota.found(info);
-    await eachBelow(root.directory, {
-      peek: (directory, name) => {
-        try {
-          return root.peek(directory, name);
-        } catch {
-          // It is the state directory.
-          return undefined;
-        }
-      },
-      onFound,
-      ...options,
-    });
-    for (const staged of trees()) {
-      for (const tree of staged.all) await countTree(staged, tree, { onFound, ...options });
-    }
-    const own = root.confinedTo(RECORDS_DIRECTORY);
-    using place = own.look(RECORDS_DIRECTORY);
-    if (!place?.info.isDirectory) return;
-    using records = own.enter(RECORDS_DIRECTORY);
-    await eachBelow(records, { peek: (...at) => own.peek(...at), onFound, ...options });
-  } catch (error) {
-    throw fileError(error).during("count what the quota has to count");
-  }
-}
-
-/** Counts the files of a staged tree, unless it is gone. */
-async function countTree(
-  trees: AreaTrees,
-  tree: KeptTree,
-  work: Omit<EachBelowOptions, "peek">,
-): Promise<void> {
-  if (trees.get(tree.file) !== tree) return;
-  try {
-    using own = trees.open(tree);
-    // Its record does not count.
-    const peek = (above: Directory, name: string) => {
-      const info = infoAt(above.at(name));
-      return above.identity === own.identity && !info?.isDirectory ? undefined : info;
-    };
-    await eachBelow(own, { peek, ...work });
-  } catch (error) {
-    if (fileError(error).code !== "not_found") throw error;
-  }
 }
 
 /** Runs file system calls, and turns their errors into {@linkcode FerryError}s. */

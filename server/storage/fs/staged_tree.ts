@@ -222,19 +222,21 @@ export class FsStagedTree implements StagedTree, PublishTarget {
   ): Promise<void> {
     const { served } = this.#options;
     await served.assertWritable();
+    await served.quotas.prepare(name, size);
     await attempt(() => {
       this.assertPlaceable(name);
-      using _room = reserve(served, this.area, { size, sparse });
+      using _room = reserve(served, this.area, { name, size, sparse });
     });
   }
 
   async create(name: FileName, { size, sparse }: CreateOptions): Promise<PendingWrite> {
     const { served } = this.#options;
     await served.assertWritable();
+    await served.quotas.prepare(name, size);
     return await attempt(() => {
       using begun = new DisposableStack();
       const ended = begun.adopt(this.beginWriting(name), (end) => end());
-      const reserved = reserve(served, this.area, { size, sparse });
+      const reserved = reserve(served, this.area, { name, size, sparse });
       begun.move();
       return new TreeFile(this, name, { ended, reserved, sparse });
     });
@@ -335,6 +337,7 @@ export class FsStagedTree implements StagedTree, PublishTarget {
       const work = { own: this.#own, top: this.#top, tree, trees: area.trees, served, root };
       const published = await publishTree(work, options);
       served.published.add(this, published);
+      served.quotas.lessened(this.name);
       return published;
     } catch (error) {
       throw fileError(error);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
+import { untilAnswered } from "../../../../server/storage/fs/state_directory.ts";
 import { Clock } from "../../../support/clock.ts";
 import { OtherPath, testWithMount } from "../../../support/mount.ts";
 import { Pair } from "../../../support/pair.ts";
@@ -224,11 +225,11 @@ Deno.test("FsStorage says why a staged tree cannot be made", async () => {
   await using _tree = await storage.stagedTrees.begin(name("d"), { owner: "" });
 });
 
-Deno.test("FsStorage.untilAnswered() says that it waits for a file system, and waits for its answer", async () => {
+Deno.test("untilAnswered() says that it waits for a file system, and waits for its answer", async () => {
   await using dir = new TempDir();
   let waits = 0;
-  await FsStorage.untilAnswered(dir.path, () => waits++);
-  await FsStorage.untilAnswered(dir.join("missing"), () => waits++);
+  await untilAnswered(dir.path, () => waits++);
+  await untilAnswered(dir.join("missing"), () => waits++);
   assertEquals(waits, 0);
   const { lstat } = Deno;
   const told = Promise.withResolvers<void>();
@@ -237,7 +238,7 @@ Deno.test("FsStorage.untilAnswered() says that it waits for a file system, and w
     return await lstat(path);
   };
   try {
-    await FsStorage.untilAnswered(dir.path, () => {
+    await untilAnswered(dir.path, () => {
       waits++;
       told.resolve();
     });
