@@ -24,7 +24,7 @@ async function main(argv: string[], signal: AbortSignal): Promise<number> {
     return 0;
   }
   console.log(`seed ${options.seed}`);
-  const filter = only === undefined ? [] : ["--filter", "whichever system call it is killed"];
+  const filter = only === undefined ? [] : ["--filter", "ferryd leaves"];
   const child = new Deno.Command(DENO, {
     args: ["test", "--quiet", "--no-check", "-P=programs", ...filter, "tests/crashes"],
     cwd: PROJECT,

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { isTaken } from "../../lib/files/path_lookup.ts";
 import { type Client, connect } from "../../mod.ts";
 import { MIB } from "../support/bytes.ts";
 import { Ferryd, TempDir } from "../support/programs.ts";
@@ -172,9 +173,10 @@ export class Lane implements AsyncDisposable {
     return this.#dir.write("local", content);
   }
 
-  /** Writes a local directory with some files, and returns its path. */
+  /** Writes a local directory with these files and no others, and returns its path. */
   locals(tree: Tree): string {
     const path = this.path("locals");
+    if (isTaken(path)) Deno.removeSync(path, { recursive: true });
     write(path, tree);
     return path;
   }
