@@ -167,7 +167,7 @@ Deno.test({
     assertEquals((await f.curl("/.ferry/session", ...jar, "-X", "DELETE"))[0], 204);
     assertEquals((await f.curl("/file", ...jar))[0], 401);
     const { stderr } = await f.server.stop();
-    assertStringIncludes(stderr, `" is "${f.id} (laptop)"`);
+    assertStringIncludes(stderr, "(laptop): login");
     assert(!stderr.includes(f.token.slice(-43)), stderr);
   },
 });

@@ -87,7 +87,7 @@ Deno.test({
     for (
       const [named, says] of [
         [dir.join("nothing"), /cannot be told READY=1: no such file or directory/],
-        ["relative", /NOTIFY_SOCKET="relative" cannot be used: "it is neither a path nor/],
+        ["relative", /NOTIFY_SOCKET=relative cannot be used: it is neither a path nor/],
       ] as const
     ) {
       const server = await Ferryd.start(dir.path, [], { env: { NOTIFY_SOCKET: named } });
