@@ -81,7 +81,7 @@ function actionOf({ op, filename, to, command, http }: EndedOperation): string {
   if (filename !== undefined) {
     return `${op} ${quote(filename)}${to === undefined ? "" : ` to ${quote(to)}`}`;
   }
-  return http ? `${http.method} ${quote(http.target)}` : op;
+  return http && op === "request" ? `${http.method} ${quote(http.target)}` : op;
 }
 
 /**
