@@ -98,7 +98,13 @@ export type {
   WatchTreeOptions,
 } from "./client/transfer/options.ts";
 export type { Command, ExecOptions, ExecResult } from "./client/api/exec.ts";
-export type { Verified, VerifyOptions } from "./client/api/verify.ts";
+export type {
+  ConfirmOptions,
+  StoredFileFacts,
+  Verified,
+  VerifyOptions,
+} from "./client/api/proof.ts";
+export type { Receipt, SignedReceipt } from "./lib/core/receipt.ts";
 export type { Verdict } from "./lib/core/verdict.ts";
 export { Download } from "./client/api/download.ts";
 export type { Source } from "./client/transfer/source.ts";

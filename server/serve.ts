@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Address, Listening } from "../lib/core/address.ts";
+import { type Address, formatAddress, type Listening } from "../lib/core/address.ts";
 import type { SharedLinks } from "./shares/shares.ts";
 import { FerryError } from "../lib/core/errors.ts";
 import { Places } from "../lib/core/places.ts";
@@ -26,6 +26,7 @@ import type { ServerSettings } from "./configuration/settings.ts";
 import { type ListenAddress, type Listener, listenTcp } from "./net/listener.ts";
 import { ConnectionLimits } from "./net/connection_limits.ts";
 import { Rejection } from "./net/rejection.ts";
+import { Receipts } from "./receipts.ts";
 import { DEFAULT_SCOPES, grantEverywhere } from "./auth/grants.ts";
 import type { Scope } from "../lib/core/scope.ts";
 import { Authority } from "./auth/authority.ts";
@@ -217,6 +218,7 @@ async function openMain(
   const { clock } = runtime;
   const { compressed } = shared;
   const assembled = new AssembledUploads();
+  const receipts = new Receipts(storage, clock, tls);
   const address = ferryAddress(options);
   const begin = (stream: ByteStream & { remoteAddr: Address; localAddr: Address }) => {
     const { remoteAddr, localAddr } = stream;
@@ -236,6 +238,7 @@ async function openMain(
       listener: tls ? "tls" : "tcp",
       peer: remoteAddr,
       source: sourceOf(remoteAddr.hostname),
+      receipt: (stored) => receipts.for(stored, formatAddress(localAddr)),
       links: links && {
         shares: links.shares,
         urlOf: (path) => links.urlOf(path, localAddr.hostname),
@@ -263,6 +266,7 @@ async function openMain(
       if (changed.tls) {
         if (!secured) throw new FerryError("usage", "it was started without TLS");
         secured.replace(changed.tls);
+        receipts.replace(changed.tls);
       }
       if (!changed.tokens) return;
       if (!tokens) throw new FerryError("usage", "it was started without tokens");

@@ -70,7 +70,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/doctor": "lib/core lib/file_system lib/files lib/runtime server/cli " +
     "server/configuration server/storage/fs server/storage/s3",
   "server":
-    "lib/cli lib/core lib/line_exec lib/runtime lib/wire server/admin server/auth server/cli server/cli/commands server/configuration server/exec server/files server/net " +
+    "lib/cli lib/core lib/line_exec lib/runtime lib/security lib/wire server/admin server/auth server/cli server/cli/commands server/configuration server/exec server/files server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
     "server/protocols/line_exec server/scrub server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 

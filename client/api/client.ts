@@ -35,8 +35,14 @@ import { type Command, exec, type ExecOptions, type ExecResult, isPaced } from "
 import { get, getTree } from "./get.ts";
 import { listEntries, listPartialUploads, listShares } from "./list.ts";
 import { put, putTree } from "./put.ts";
+import {
+  confirm,
+  type ConfirmOptions,
+  type StoredFileFacts,
+  verify,
+  type VerifyOptions,
+} from "./proof.ts";
 import { NOT_REPEATABLE, Requests } from "./requests.ts";
-import { verify, type VerifyOptions } from "./verify.ts";
 
 /** Options of {@linkcode Client}. */
 export interface ClientOptions extends RetryPolicy {
@@ -316,6 +322,11 @@ export class Client implements AsyncDisposable {
     options: VerifyOptions,
   ): Promise<void> {
     return verify(this.#requests, files, options);
+  }
+
+  /** Asks for receipts of files, which the server signs if it has a certificate. */
+  confirm(files: Iterable<StoredFileFacts>, options: ConfirmOptions): Promise<void> {
+    return confirm(this.#requests, files, options);
   }
 
   /** Deletes a file, or with `recursive` a directory and all that is in it. */

@@ -30,7 +30,7 @@ export interface ClientsOptions extends Pick<ConnectOptions, "onRetry" | "onRepl
 export class Clients implements AsyncDisposable {
   readonly #options: ClientsOptions;
   /** Failed connection attempts stay here too: with many files, an unreachable server is tried only once. */
-  readonly #connecting: Promise<Client>[] = [];
+  readonly #connecting = new Map<number, Promise<Client>>();
   #credentials: Credentials | undefined;
   #uncompressed = false;
 
@@ -41,7 +41,9 @@ export class Clients implements AsyncDisposable {
 
   /** The connected client of a job. `overrides` apply only to the first call for a job. */
   of(job: number, overrides: ConnectOverrides): Promise<Client> {
-    return this.#connecting[job] ??= this.#connect(overrides);
+    const connecting = this.#connecting.get(job) ?? this.#connect(overrides);
+    this.#connecting.set(job, connecting);
+    return connecting;
   }
 
   /** The credentials that the command line and the environment give. */
@@ -70,7 +72,7 @@ export class Clients implements AsyncDisposable {
 
   /** Closes all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const end of await Promise.allSettled(this.#connecting)) {
+    for (const end of await Promise.allSettled(this.#connecting.values())) {
       if (end.status === "fulfilled") await end.value[Symbol.asyncDispose]();
     }
   }

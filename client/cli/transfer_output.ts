@@ -33,9 +33,19 @@ export class TransferOutput {
   #deleted = 0;
   /** Whether deletions were asked for. */
   readonly #deletes: boolean;
+  readonly #onTransferred: (result: Transferred) => void;
 
   /** The results of transfers; with `dryRun`, of transfers that would happen. */
-  constructor(output: Output, { dryRun, deletes = false }: { dryRun: boolean; deletes?: boolean }) {
+  constructor(
+    output: Output,
+    { dryRun, deletes = false, onTransferred = () => {} }: {
+      dryRun: boolean;
+      deletes?: boolean;
+      /** Called with each file that was transferred, or that did not need to be. Default: nothing. */
+      onTransferred?: (result: Transferred) => void;
+    },
+  ) {
+    this.#onTransferred = onTransferred;
     this.#output = output;
     this.#dryRun = dryRun;
     this.#deletes = deletes;
@@ -71,6 +81,7 @@ export class TransferOutput {
     output.progress.ended(result);
     this.count(result);
     if (this.#dryRun) return this.#planned(op, shown, result, { tree });
+    this.#onTransferred(result);
     if (output.json) {
       const bytes = op === "put" ? { bytes_sent: transferred } : { bytes_received: transferred };
       const path = op === "get" ? { path: shown } : {};

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Algorithm } from "../../lib/core/checksum.ts";
+import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import type { Entry, Listed } from "../../lib/core/entry.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import type { Overwrite } from "../../lib/core/overwrite.ts";
@@ -44,6 +44,16 @@ export interface FileServiceOptions {
   storage: Storage;
   /** What computes digests. */
   runtime: Runtime;
+}
+
+/** A file that is stored, as a client knows it. */
+export interface ConfirmedFile {
+  /** Its name. */
+  readonly filename: string;
+  /** Its size in bytes. */
+  readonly size: number;
+  /** Its checksum. */
+  readonly checksum: Checksum;
 }
 
 /** Whether files can be served. */
@@ -204,6 +214,34 @@ export class FileService {
     const pause = () => Promise.resolve(this.#permit.assert());
     const result = await reread(this.#options.runtime, file, { algorithm, pause });
     return { ...result, entry: file.entry };
+  }
+
+  /**
+   * Makes sure that a file is stored as a client says. It is not read if its checksum was recorded with its upload.
+   *
+   * @param wanted.checksum null for any, which needs the scope `read`
+   * @throws {FerryError} `exists` if it has another content, `not_found`, `not_a_file`
+   */
+  async confirm(
+    filename: string,
+    { size, checksum, algorithm }: {
+      size: number;
+      checksum: Checksum | null;
+      algorithm: Algorithm;
+    },
+  ): Promise<ConfirmedFile> {
+    const name = this.#shown(parseFileName(filename));
+    if (checksum === null) this.#permit.assert({ op: "stat", filename });
+    await using file = await this.#storage.open(name, algorithm);
+    const expected = await file.expected();
+    const isKnown = expected !== null && algorithmOf(expected) === algorithm;
+    const has = isKnown
+      ? expected
+      : await this.#permit.wait(this.#storage.checksum(name, algorithm));
+    if (file.entry.size === size && (checksum ?? has) === has) {
+      return { filename, size, checksum: has };
+    }
+    throw new FerryError("exists", "another content has that name now");
   }
 
   /**

@@ -33,6 +33,7 @@ export type OperationKind =
   | "ping"
   | "publish"
   | "put"
+  | "receipt"
   | "remove"
   | "request"
   | "share"

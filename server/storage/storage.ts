@@ -15,6 +15,7 @@ import type { PrefixDigest, SavedPrefix } from "../../lib/digest/prefix_digest.t
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
 import type { FerryError } from "../../lib/core/errors.ts";
 import type { FileName } from "../../lib/core/remote_name.ts";
+import type { Durability } from "../../lib/files/durability.ts";
 import type { Entry, Listed, PartEntry } from "../../lib/core/entry.ts";
 import type { PieceTarget } from "../../lib/files/stored_pieces.ts";
 import type { Bounds } from "./bounds.ts";
@@ -325,12 +326,11 @@ export interface Storage extends ContentFinder, LimitsDirectories, AsyncDisposab
   /** Publishes directories as one. Default: undefined, a directory cannot get its name in one step. */
   readonly stagedTrees?: StagedTrees | undefined;
 
-  /**
-   * The local directory that clients write to; a server never runs a program from there. Default: undefined, the files
-   * are kept elsewhere.
-   */
+  /** The local directory that clients write to; no program from there is ever run. Default: undefined, there is none. */
   readonly root?: string | undefined;
 
+  /** Whether a file whose commit has resolved survives a loss of power. Default: undefined, nobody knows: `none`. */
+  readonly durability?: Durability | undefined;
   /** What the storage cannot guarantee, as English sentences for its users. Default: undefined, no shortcomings. */
   readonly shortcomings?: readonly string[] | undefined;
 

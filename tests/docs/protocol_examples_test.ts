@@ -28,6 +28,7 @@ import { EXCHANGE, firstHeader, message } from "../support/vectors.ts";
 import { runPython, runPythonFile } from "../support/python.ts";
 import { blocksIn, PROTOCOL, section } from "./documents.ts";
 import { md5 } from "../support/bytes.ts";
+import { Receipts } from "../../server/receipts.ts";
 import { AssembledUploads } from "../../server/files/assembled_upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
 import { Traffic } from "../../server/observe/traffic.ts";
@@ -404,6 +405,7 @@ async function rfcSession(stream: ByteStream, storage: Storage): Promise<Session
     storage,
     locks: new UploadLocks(),
     assembled: new AssembledUploads(),
+    receipt: (stored) => new Receipts(storage, RUNTIME.clock, undefined).for(stored, "ferry"),
     authority,
     traffic: new Traffic([], RUNTIME.clock),
     ...limits,

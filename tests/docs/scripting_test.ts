@@ -1,14 +1,17 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { FerryError, isErrorCode } from "../../lib/core/errors.ts";
+import { SYSTEM_CLOCK } from "../../lib/core/clock.ts";
+import { createCertificate } from "../../server/cli/certificate.ts";
+import { Receipts } from "../../server/receipts.ts";
 import { Pair } from "../support/pair.ts";
 import { ferry, spawnFerry } from "../support/programs.ts";
 import { blocksIn, read, rows, section } from "./documents.ts";
 
 const PAGE = "docs/scripting.md";
 
-/** Keys that are printed only where a file system does not keep something. */
-const RARE = new Set(["unkept"]);
+/** Keys that are printed only where a file system does not keep something, or the server has a certificate. */
+const RARE = new Set(["unkept", "signed_by"]);
 
 /** An event as the page describes it. */
 interface Described {
@@ -140,6 +143,7 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   for (const algorithm of ["md5", "sha256", "xxh128"]) {
     await run("verify", ".", "--checksum", algorithm);
   }
+  events.push(...await signedReceipts(pair));
   await run("share", ".", "--expires", "0");
   await run("share", "--list");
   const { id } = events.at(-1)!;
@@ -171,6 +175,20 @@ async function printedEvents(): Promise<Record<string, unknown>[]> {
   await run("ping", "--server", `127.0.0.1:${closedPort()}`, "--retries", "1");
   events.push(...await watchEvents(pair));
   return events;
+}
+
+/** What a check of receipts comes to, without the server. */
+async function signedReceipts({ dir, cwd }: Pair): Promise<Record<string, unknown>[]> {
+  const keyPair = await createCertificate({ hosts: ["127.0.0.1"], lifetime: 60_000 });
+  const receipts = new Receipts({}, SYSTEM_CLOCK, keyPair);
+  const checksums = [`${"0".repeat(32)}`, `sha256:${"0".repeat(64)}`, `xxh128:${"0".repeat(32)}`];
+  const lines = await Promise.all(checksums.map((checksum, at) => {
+    return receipts.for({ filename: `${at}`, size: 1, checksum }, "ferry:9900");
+  }));
+  const path = dir.write("receipts", `${lines.join("\n")}\n`);
+  const args = ["verify", "--json", "--receipt", path, "--offline", "--pin", keyPair.pin];
+  const { stdout } = await ferry(args, { cwd });
+  return stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
 }
 
 /** What a directory that is watched comes to, until the server goes. */

@@ -17,6 +17,7 @@ import { TempDir } from "../support/programs.ts";
 import { type Damage, type Network, network } from "./network.ts";
 import { FORGETFUL, forgetful, type Operation } from "./operations.ts";
 import { md5 } from "../support/bytes.ts";
+import { Receipts } from "../../server/receipts.ts";
 import { AssembledUploads } from "../../server/files/assembled_upload.ts";
 import { UploadLocks } from "../../server/files/upload_locks.ts";
 import { Traffic } from "../../server/observe/traffic.ts";
@@ -93,6 +94,7 @@ export class Lane implements AsyncDisposable {
       storage,
       locks: new UploadLocks(),
       assembled: new AssembledUploads(),
+      receipt: (stored) => new Receipts(storage, RUNTIME.clock, undefined).for(stored, "ferry"),
       commands,
       links,
       authority: authority ??

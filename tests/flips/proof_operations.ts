@@ -21,5 +21,17 @@ export function proofOperations(): readonly Operation[] {
         return seen;
       },
     },
+    {
+      name: "receipt",
+      root: { "t/one": "hello, flips\n" },
+      async run(client) {
+        const seen: unknown[] = [];
+        await client.confirm([{ filename: "t/one", size: 13, checksum: null }], {
+          onReceipt: ({ filename, size, digests }) => seen.push({ filename, size, digests }),
+          onError: (filename, { code }) => seen.push([filename, code]),
+        });
+        return seen;
+      },
+    },
   ];
 }

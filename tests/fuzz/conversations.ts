@@ -266,6 +266,7 @@ const files: readonly Conversation[] = [
       { op: "stat", filename: "kept/file", checksum: "xxh128" },
       { op: "stat", filename: "" },
       { op: "verify", filename: "kept/file", checksum: "sha256" },
+      { op: "receipt", filename: "kept/file", size: 5 },
     ],
   },
   {

@@ -12,6 +12,7 @@ import type { Progress, Published } from "../../transfer/options.ts";
 import { type Command, command } from "../command.ts";
 import { COMMON, MIRROR, PROGRESS, TRANSFER } from "../options.ts";
 import { secondsSince } from "../output.ts";
+import { ReceiptFile } from "../receipt_file.ts";
 import { standardInput } from "../stdio.ts";
 import { watchReports } from "../watch_output.ts";
 import { TransferOutput } from "../transfer_output.ts";
@@ -81,6 +82,15 @@ that was asked for), as the server verified it, and its name there.`,
       kind: "flag",
       help: "publish a directory as one: nobody sees it before all of it is there",
     },
+    receipt: {
+      kind: "text",
+      value: "FILE",
+      argumentOnly: true,
+      completes: "files",
+      help:
+        "add a line for each file to FILE, in which the server says what it has, signed if it " +
+        "has a certificate; see ferry verify",
+    },
     "hash-first": {
       kind: "flag",
       help: "read a large file once more to tell its checksum in advance",
@@ -100,7 +110,17 @@ that was asked for), as the server verified it, and its name there.`,
     }
     const mirrors = asksForMirror(options);
     const overwrite = options.overwrite ?? (mirrors || options.watch ? "different" : "never");
-    const transfers = new TransferOutput(output, { dryRun, deletes: options.delete });
+    if (options.receipt !== undefined && (dryRun || options.watch)) {
+      throw new FerryError("usage", "--receipt does not go with --dry-run and --watch");
+    }
+    await using receipts = options.receipt === undefined
+      ? undefined
+      : await ReceiptFile.open(context, options.receipt, { held: options.atomic });
+    const transfers = new TransferOutput(output, {
+      dryRun,
+      deletes: options.delete,
+      onTransferred: (result) => receipts?.add(result),
+    });
     const began = performance.now();
     const onError = (path: string, error: FerryError) => {
       const failure = localFailure(error, path).during(`put ${quote(path)}`);
@@ -188,6 +208,7 @@ that was asked for), as the server verified it, and its name there.`,
       whole++;
     });
     progress.endMany();
+    await receipts?.finish();
     transfers.summary(secondsSince(began), { trees: whole > 0 });
   },
 });

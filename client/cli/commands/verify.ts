@@ -4,17 +4,16 @@
  * @module
  */
 
-import { hexOf } from "../../../lib/core/checksum.ts";
-import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
-import type { Verdict } from "../../../lib/core/verdict.ts";
+import { algorithmOf } from "../../../lib/core/checksum.ts";
+import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { checksumIn } from "../../../lib/core/receipt.ts";
 import type { Client } from "../../api/client.ts";
-import type { Verified } from "../../api/verify.ts";
 import { command, type Context } from "../command.ts";
-import { checksumMembers } from "../entry_output.ts";
 import { CHECKSUM, COMMON } from "../options.ts";
+import type { CheckedReceipt, TrustedSignatories } from "../receipt_check.ts";
 import { expandRemoteGlobs } from "../remote_glob.ts";
 import { omissionReports } from "../remote_names.ts";
-import { md5sumLine } from "../sum_line.ts";
+import { VerifyOutput } from "../verify_output.ts";
 
 const OP = "verify";
 
@@ -22,29 +21,93 @@ const OP = "verify";
 export const verify = command({
   name: "ferry verify",
   op: OP,
-  usage: "NAME...",
-  summary: "Let the server read files again, and find what its disk has damaged",
+  usage: "NAME... | --receipt FILE [--offline]",
+  summary: "Let the server read files again, and find what is damaged or changed",
   details:
     `The server reads all bytes of each file, whatever it knows of it, and compares them with the checksum that it
 has recorded when the file was uploaded. Of a directory, it reads all files; a NAME may be a pattern, as
 for ferry ls.
 
-For each file that is not damaged a line of md5sum's format goes to standard output, which md5sum -c
-compares with local files. What is damaged or missing is an error.`,
-  arguments: { min: 1, max: Infinity },
-  options: { checksum: CHECKSUM, ...COMMON },
-  async run(context, { checksum: algorithm }, args) {
-    const client = await context.connected();
+With --receipt it reads the files of receipts that ferry put --receipt has written, and what it finds has to
+be what they say; signatures have to be valid, and with --pin or --ca of a certificate that is trusted.
+
+For each file that is as it should be a line of md5sum's format goes to standard output, which md5sum -c
+compares with local files. What is damaged, changed or missing is an error.`,
+  arguments: { min: 0, max: Infinity },
+  options: {
+    receipt: {
+      kind: "text",
+      value: "FILE",
+      argumentOnly: true,
+      completes: "files",
+      help: "a file of receipts to compare with; of several for one name the last one counts",
+    },
+    offline: {
+      kind: "flag",
+      argumentOnly: true,
+      help: "with --receipt and --pin or --ca, check signatures only, without the server",
+    },
+    checksum: CHECKSUM,
+    ...COMMON,
+  },
+  async run(context, { checksum: algorithm, receipt, offline, ca, pin }, args) {
+    if (args.length > 0 === (receipt !== undefined)) {
+      throw new FerryError("usage", "it takes names, or --receipt FILE, and one of them alone");
+    }
+    if (offline && (receipt === undefined || pin.length === 0 && ca === undefined)) {
+      throw new FerryError("usage", "--offline goes with --receipt, and with --pin or --ca");
+    }
     const results = new VerifyOutput(context);
-    const names = await filesMeant(context, client, args);
-    await client.verify(names.map((filename) => ({ filename, algorithm })), {
-      onVerified: (file) => results.verified(file),
-      onError: (filename, error) => context.failed(OP, error, { filename }),
-      signal: context.signal,
-    });
+    if (receipt !== undefined) {
+      const checked = await checkedReceipts(context, receipt, { ca, pin });
+      if (offline) { for (const each of checked.values()) results.receipt(each); }
+      else await verifyFiles(context, await context.connected(), checked, results);
+    } else {
+      const client = await context.connected();
+      const names = await filesMeant(context, client, args);
+      const files = new Map(names.map((name) => [name, undefined]));
+      await verifyFiles(context, client, files, results, algorithm);
+    }
     results.summary();
   },
 });
+
+/** Lets the server read files, each of which has to be what its receipt says, if there is one. */
+async function verifyFiles(
+  context: Context,
+  client: Client,
+  files: ReadonlyMap<string, CheckedReceipt | undefined>,
+  results: VerifyOutput,
+  chosen?: "md5" | "sha256" | "xxh128",
+): Promise<void> {
+  const wanted = Array.from(files, ([filename, checked]) => {
+    return { filename, algorithm: checked ? algorithmOf(checksumIn(checked.receipt)) : chosen };
+  });
+  await client.verify(wanted, {
+    onVerified: (file) => results.verified(file, files.get(file.filename)),
+    onError: (filename, error) => context.failed(OP, error, { filename }),
+    signal: context.signal,
+  });
+}
+
+/** The receipts in a file whose signatures are trusted, by their names. */
+async function checkedReceipts(
+  context: Context,
+  path: string,
+  trusted: TrustedSignatories,
+): Promise<Map<string, CheckedReceipt>> {
+  // Loaded on demand, since few need it and it takes time.
+  const { ReceiptCheck, receiptLinesIn } = await import("../receipt_check.ts");
+  const check = new ReceiptCheck(trusted);
+  const checked = new Map<string, CheckedReceipt>();
+  for (const [at, line] of receiptLinesIn(path).entries()) {
+    await context.attempt(OP, `${path}:${at + 1}`, async () => {
+      const receipt = await check.line(line);
+      checked.set(receipt.receipt.filename, receipt);
+    });
+  }
+  return checked;
+}
 
 /** The names of the files that arguments stand for: of directories, those of all files in them. */
 async function filesMeant(
@@ -71,48 +134,4 @@ async function filesMeant(
     });
   }
   return [...files];
-}
-
-/** The results of one command. */
-class VerifyOutput {
-  readonly #context: Context;
-  readonly #counts: Record<Verdict, number> = { intact: 0, damaged: 0, unrecorded: 0 };
-
-  /** No results yet. */
-  constructor(context: Context) {
-    this.#context = context;
-  }
-
-  /** Reports a file that was read. */
-  verified({ filename, size, mtime, checksum, verdict }: Verified): void {
-    const { output, failed } = this.#context;
-    this.#counts[verdict]++;
-    const facts = { filename, total_size: size, mtime, ...checksumMembers(checksum), verdict };
-    if (verdict === "damaged") {
-      const reason =
-        "it is damaged: its bytes are not those that were stored, and no program has " +
-        "changed it; upload it again, or restore it from a backup";
-      const error = new FerryError("checksum_mismatch", reason, {
-        action: `${OP} ${quote(filename)}`,
-        place: { side: "server" },
-      });
-      return failed(OP, error, facts);
-    }
-    output.say(md5sumLine(hexOf(checksum), filename), { event: "done", op: OP, ...facts });
-  }
-
-  /** Reports how many files there were of each kind. */
-  summary(): void {
-    const { output } = this.#context;
-    const { intact, unrecorded, damaged } = this.#counts;
-    const failed = output.errors;
-    if (output.json) {
-      return output.event({ event: "summary", op: OP, intact, unrecorded, damaged, failed });
-    }
-    const parts = [`${intact} intact`];
-    if (unrecorded > 0) parts.push(`${unrecorded} of which no checksum was recorded yet`);
-    if (damaged > 0) parts.push(`${damaged} damaged`);
-    if (failed > damaged) parts.push(`${failed - damaged} not verified`);
-    output.notice(parts.join(", "));
-  }
 }

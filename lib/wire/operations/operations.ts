@@ -26,6 +26,7 @@ import { piece } from "./piece.ts";
 import { ping } from "./ping.ts";
 import { publish } from "./publish.ts";
 import { put } from "./put.ts";
+import { receipt } from "./receipt.ts";
 import { remove } from "./remove.ts";
 import { share } from "./share.ts";
 import { shares } from "./shares.ts";
@@ -60,6 +61,7 @@ export const OPERATIONS = {
   assemble,
   piece,
   verify,
+  receipt,
 } satisfies Readonly<Record<string, Operation<unknown, unknown>>>;
 
 /** The name of an operation. */

@@ -171,15 +171,17 @@ export class FsStorage implements Storage {
       : missing;
   }
 
+  /** See {@linkcode Storage.durability}. */
+  get durability(): Storage["durability"] {
+    return this.#served.durable && this.fileSystem.durableNames ? "full" : "none";
+  }
+
   /** See {@linkcode Storage.root}. */
   get root(): string {
     return this.#root.path;
   }
 
-  /**
-   * Why nothing can be uploaded; undefined if uploads are possible. The file system does not allow writing, or was too
-   * full for an upload when the storage was opened. Existing files can be read, and perhaps removed.
-   */
+  /** Why nothing can be uploaded: it is read-only, or was full when it was opened. Undefined if uploads are possible. */
   get unwritable(): FerryError | undefined {
     return this.#served.unwritable;
   }

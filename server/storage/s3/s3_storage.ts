@@ -95,6 +95,8 @@ export interface S3StorageOptions extends S3LocationOptions, S3Patience {
  * ```
  */
 export class S3Storage implements Storage {
+  /** See {@linkcode Storage.durability}: a store keeps what it has acknowledged. */
+  readonly durability = "full";
   readonly #served: ServedBucket;
   readonly #closing: AbortController;
   readonly #writes: S3Writes;

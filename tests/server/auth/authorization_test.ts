@@ -23,6 +23,7 @@ const NEEDED: Record<Request["op"], readonly Scope[]> = {
   stat: ["read"],
   verify: ["read"],
   put: ["write"],
+  receipt: ["write"],
   link: ["write"],
   stage: ["write"],
   publish: ["write"],

@@ -17,6 +17,7 @@ import type { ByteStream } from "../../../../lib/wire/byte_stream.ts";
 import { Identity } from "../../../auth/identity.ts";
 import type { Authority } from "../../../auth/authority.ts";
 import type { AllowedCommands } from "../../../exec/allowed_commands.ts";
+import type { ConfirmedFile } from "../../../files/file_service.ts";
 import type { UploadServiceOptions } from "../../../files/upload_service.ts";
 import { OpenStages } from "../../../files/stage_service.ts";
 import type { AssembledUploads } from "../../../files/assembled_upload.ts";
@@ -61,6 +62,8 @@ export interface SessionOptions {
   links?: SessionLinks | undefined;
   /** Takes note of the connection, and of what goes on in it. */
   traffic: Traffic;
+  /** Makes the receipt for a stored file, as a line of JSON. */
+  receipt(stored: ConfirmedFile): Promise<string>;
   /** The key under which failed logins are counted. */
   source: string;
 }

@@ -24,6 +24,7 @@ import { piece } from "./piece.ts";
 import { ping } from "./ping.ts";
 import { publish } from "./publish.ts";
 import { put } from "./put.ts";
+import { receipt } from "./receipt.ts";
 import { remove } from "./remove.ts";
 import { share } from "./share.ts";
 import { shares } from "./shares.ts";
@@ -51,6 +52,7 @@ const HANDLERS: Handlers = {
   ping,
   publish,
   put,
+  receipt,
   remove,
   share,
   shares,

@@ -33,6 +33,7 @@ const FEATURES = [
   "atomic",
   "streams",
   "verify",
+  "receipt",
 ];
 
 /** The optional features that need both sides: a server announces one only if the client has announced it. */
