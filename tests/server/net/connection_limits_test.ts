@@ -111,7 +111,7 @@ Deno.test("ferryd --max-connections refuses what is too many with busy, and serv
   using _third = await untilTaken(server.port);
   assertEquals(await first.ask({ op: "ping" }), "ok");
   const { stderr } = await server.stop();
-  assertStringIncludes(stderr, 'Connections that were turned away: 1 (too many');
+  assertStringIncludes(stderr, "Connections that were turned away: 1 (too many");
 });
 
 Deno.test("ferryd --max-connections counts the connections of all listeners", async () => {
