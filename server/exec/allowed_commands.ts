@@ -7,11 +7,8 @@
 import { FerryError, quote } from "../../lib/core/errors.ts";
 import type { ExecRequest } from "../../lib/wire/operations/exec.ts";
 import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
-import { isAbsolute } from "../../lib/core/paths.ts";
-import { PLATFORM } from "../../lib/core/platform.ts";
-import { ProcessGroup } from "./process_group.ts";
-import { isPermitted, ProgramSearch } from "./program_search.ts";
-import { type CommandLimits, RunningCommand } from "./running_command.ts";
+import { Programs } from "./programs.ts";
+import type { CommandLimits, RunningCommand } from "./running_command.ts";
 
 /** Which commands a server runs for clients. */
 export interface ExecPolicy {
@@ -33,45 +30,27 @@ export interface ExecPolicy {
   outputLimit?: number | undefined;
 }
 
-/** The variables that commands inherit from the server's environment, besides `PATH`. */
-const ENVIRONMENT = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
-
-/** Those of these variables that name directories in which programs look for configuration files. */
-const DIRECTORIES: readonly string[] = ["HOME", "TMPDIR"];
-
 /** The results of the search from which an {@linkcode AllowedCommands} is made. */
 interface FoundCommands {
-  cwd: string;
+  programs: Programs;
   limits: CommandLimits;
-  env: Readonly<Record<string, string>>;
   paths: ReadonlyMap<string, string>;
   shell: string | undefined;
-  programs: ProgramSearch;
-  setsid: string | undefined;
-  kill: string | undefined;
 }
 
 /** The commands that clients may run. */
 export class AllowedCommands {
-  readonly #cwd: string;
+  readonly #programs: Programs;
   readonly #limits: CommandLimits;
-  readonly #env: Readonly<Record<string, string>>;
   /** The paths of the allowed commands, by the names that clients use. */
   readonly #paths: ReadonlyMap<string, string>;
   readonly #shell: string | undefined;
-  readonly #programs: ProgramSearch;
-  readonly #setsid: string | undefined;
-  readonly #kill: string | undefined;
 
-  private constructor(found: FoundCommands) {
-    this.#cwd = found.cwd;
-    this.#limits = found.limits;
-    this.#env = found.env;
-    this.#paths = found.paths;
-    this.#shell = found.shell;
-    this.#programs = found.programs;
-    this.#setsid = found.setsid;
-    this.#kill = found.kill;
+  private constructor({ programs, limits, paths, shell }: FoundCommands) {
+    this.#programs = programs;
+    this.#limits = limits;
+    this.#paths = paths;
+    this.#shell = shell;
   }
 
   /**
@@ -88,33 +67,16 @@ export class AllowedCommands {
     if (!(timeout >= 1)) {
       throw new FerryError("usage", "a command needs some time: --exec-timeout is more than 0");
     }
-    if (!PLATFORM.processGroups) {
-      const reason = "on this system they could not be ended with all that they start";
-      throw new FerryError("usage", reason, { action: "run commands for clients" });
-    }
-    const programs = ProgramSearch.over({ path: variable("PATH"), root });
-    const paths = new Map(allow.map((name) => [name, programs.find(name)]));
-    const shellPath = shell ? programs.find("sh") : undefined;
-    // Deno can send signals only if it may run every command; otherwise the program `kill` sends them.
-    const mayRunAll = Deno.permissions.querySync({ name: "run" }).state === "granted";
-    const kill = mayRunAll ? undefined : programs.helper("kill");
-    for (const command of [...paths.values(), shellPath]) {
-      if (command === undefined) continue;
-      if (!isPermitted(command)) throw lacksPermission(command, command);
-      if (!mayRunAll && kill === undefined) throw lacksPermission(command, "kill");
-    }
+    const programs = Programs.over({ cwd, root, purpose: "run commands for clients" });
+    const find = (name: string) => programs.find(name, `allow the command ${quote(name)}`);
     return new AllowedCommands({
-      cwd,
+      programs,
       limits: {
         timeout: Math.min(timeout, MAX_TIMEOUT_MS),
         outputLimit: outputLimit ?? 64 * 1024 * 1024,
       },
-      env: environment(programs),
-      paths,
-      shell: shellPath,
-      programs,
-      setsid: programs.helper("setsid"),
-      kill,
+      paths: new Map(allow.map((name) => [name, find(name)])),
+      shell: shell ? find("sh") : undefined,
     });
   }
 
@@ -134,25 +96,7 @@ export class AllowedCommands {
     request: ExecRequest,
     { stdin, outputLimit = Infinity }: { stdin: boolean; outputLimit?: number },
   ): RunningCommand {
-    const { path, args } = this.#resolve(request);
-    for (const program of [path, this.#setsid]) {
-      if (program === undefined || !this.#programs.inReach(program)) continue;
-      // Clients could not write there when the server started: it has been replaced by a link since.
-      throw new FerryError(
-        "denied",
-        `${quote(program)} leads to a place that clients can write to by now`,
-      );
-    }
-    const group = ProcessGroup.start({
-      path,
-      args,
-      cwd: this.#cwd,
-      env: this.#env,
-      stdin,
-      setsid: this.#setsid,
-      kill: this.#kill,
-    });
-    return RunningCommand.watch(group, {
+    return this.#programs.start({ ...this.#resolve(request), stdin }, {
       timeout: Math.min(request.timeout_ms ?? Infinity, this.#limits.timeout),
       outputLimit: Math.min(outputLimit, this.#limits.outputLimit),
     });
@@ -168,31 +112,4 @@ export class AllowedCommands {
     if (path !== undefined) return { path, args };
     throw new FerryError("denied", `the server does not allow the command ${quote(name)}`);
   }
-}
-
-/** A variable of this program's environment, if Deno may read it. */
-function variable(name: string): string | undefined {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
-  return state === "granted" ? Deno.env.get(name) : undefined;
-}
-
-/** The environment of the commands. */
-function environment(programs: ProgramSearch): Record<string, string> {
-  const env: Record<string, string> = { PATH: programs.path };
-  for (const name of ENVIRONMENT) {
-    const value = variable(name);
-    if (value === undefined) continue;
-    if (DIRECTORIES.includes(name) && (!isAbsolute(value) || programs.inReach(value))) continue;
-    env[name] = value;
-  }
-  return env;
-}
-
-function lacksPermission(command: string, needed: string): FerryError {
-  return new FerryError(
-    "denied",
-    `Deno was started without the permission to run ${quote(needed)}: ` +
-      "start it with --allow-run, or ferryd with deno task serve:exec",
-    { action: `allow the command ${quote(command)}` },
-  );
 }

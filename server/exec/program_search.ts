@@ -1,6 +1,6 @@
 /**
- * Searches for the programs that are started for clients. Paths that clients can change are excluded: otherwise clients
- * could replace an allowed program by one of their own.
+ * Searches for the programs that a server starts. Paths that clients can change are excluded: otherwise clients could
+ * replace such a program by one of their own.
  *
  * @module
  */
@@ -58,7 +58,6 @@ export class ProgramSearch {
       "usage",
       "all directories with programs lie in the one that is served, where clients could replace " +
         "them: serve another one, with --root",
-      { action: "run commands for clients" },
     );
   }
 
@@ -68,7 +67,7 @@ export class ProgramSearch {
   }
 
   /**
-   * Finds the path of a program that clients are to be allowed to run.
+   * Finds the path of a program that is to be run.
    *
    * @param name a name to be found in the search path, or an absolute path
    * @throws {FerryError} `usage` if there is none, or clients can replace it
@@ -82,7 +81,7 @@ export class ProgramSearch {
         "it: move the program elsewhere, or serve another directory"
       : undefined;
     if (reason === undefined) return found!;
-    throw new FerryError("usage", reason, { action: `allow the command ${quote(name)}` });
+    throw new FerryError("usage", reason);
   }
 
   /** The path of a program that the server itself uses; undefined if there is none, or Deno may not run it. */

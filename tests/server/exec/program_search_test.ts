@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FerryError } from "../../../lib/core/errors.ts";
 import { AllowedCommands } from "../../../server/exec/allowed_commands.ts";
 import { ProgramSearch } from "../../../server/exec/program_search.ts";
@@ -99,7 +99,6 @@ Deno.test({
     ) {
       const error = assertThrows(() => find(name), FerryError, "the directory that is served");
       assertEquals(error.code, "usage");
-      assertStringIncludes(error.message, `Cannot allow the command "${name}": `);
     }
     assertThrows(() => find("nothing"), FerryError, "there is no such command on PATH");
   },
