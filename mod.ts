@@ -212,6 +212,7 @@ export type { Scope } from "./lib/core/scope.ts";
 export type { ExecPolicy } from "./server/exec/allowed_commands.ts";
 export type { FailedRequest, ServerHooks } from "./server/observe/hooks.ts";
 export type {
+  BeforeStore,
   ContentCount,
   EndedOperation,
   Observer,
@@ -222,8 +223,8 @@ export type {
   Requester,
   RunningOperation,
 } from "./server/observe/operation.ts";
-export type { StoredUpload } from "./server/files/upload.ts";
 export type { HttpServeOptions, ServerSettings } from "./server/configuration/settings.ts";
+export type { ProposedUpload, PublishedDirectory, StoredUpload } from "./server/files/upload.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";
 export type { KeyPair } from "./server/net/tls_listener.ts";
 export { TokenFile } from "./server/auth/token_file.ts";

@@ -34,7 +34,7 @@ import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
-import type { Observer, OpenConnection } from "./observe/operation.ts";
+import type { BeforeStore, Observer, OpenConnection } from "./observe/operation.ts";
 import { operationLog } from "./observe/operation_log.ts";
 import { Traffic } from "./observe/traffic.ts";
 import { openHttp } from "./open_http.ts";
@@ -51,6 +51,12 @@ export interface ServeOptions extends ServerHooks, ServerSettings {
   storage: Storage;
   /** The certificate for TLS. Default: connections are not encrypted. */
   tls?: KeyPair | undefined;
+  /**
+   * Called before the content of an upload is received, and waited for; the upload is refused if it fails. One upload
+   * may be asked about several times: when it is offered, when it is sent, and when it is sent again. Default: undefined,
+   * all uploads that the grants allow are let in.
+   */
+  beforeStore?: BeforeStore | undefined;
   /** What else is told of connections and operations, at once. Default: nothing. */
   observers?: readonly Observer[] | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
@@ -184,7 +190,7 @@ interface Shared {
 function prepare(options: ServeOptions): Shared {
   const { runtime = createRuntime(), exec, storage, idleTimeout = 60_000, minRate = 100 } = options;
   const { maxConnections = 4096, maxConnectionsPerSource = 256, maxCompressed = 64 } = options;
-  const { anonymous, tokens } = options;
+  const { anonymous, tokens, beforeStore, observers = [] } = options;
   const { clock } = runtime;
   const hooks = new Hooks(options);
   const commands = exec && AllowedCommands.find(exec, { root: storage.root });
@@ -198,7 +204,8 @@ function prepare(options: ServeOptions): Shared {
     limits: new ConnectionLimits({ maxConnections, maxConnectionsPerSource, clock }),
     compressed: new Places(maxCompressed),
     hooks,
-    traffic: new Traffic([operationLog, hooks, ...options.observers ?? []], clock),
+    // The hooks are the last: they begin when the others have let the reply go.
+    traffic: new Traffic([operationLog, ...observers, hooks], clock, beforeStore),
     idleTimeout,
     minRate,
   };

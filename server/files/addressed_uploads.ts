@@ -67,6 +67,8 @@ export class AddressedUploads {
   readonly #permit: Permit;
   readonly #options: AddressedUploadsOptions;
   readonly #register: UploadRegister;
+  /** The uploads of one request. */
+  readonly #service: UploadService;
   /** The storage within the bounds of the permit. */
   readonly #storage: Storage;
 
@@ -75,6 +77,7 @@ export class AddressedUploads {
     this.#permit = permit;
     this.#options = options;
     this.#storage = permit.confine(options.storage);
+    this.#service = new UploadService(permit, options);
     this.#register = new UploadRegister(permit, { ...options, confined: this.#storage });
   }
 
@@ -93,6 +96,7 @@ export class AddressedUploads {
     const { filename, size, mtime, algorithm, checksum, note, isPart = false } = upload;
     const overwrite = policyFor(this.#permit, upload);
     const id = crypto.randomUUID();
+    if (isPart) await this.#service.admit({ ...upload, checksum: checksum ?? null });
     const stored = isPart ? undefined : await this.#alreadyThere(upload);
     const record: UploadRecord = {
       version: 1,
@@ -120,11 +124,13 @@ export class AddressedUploads {
   }
 
   /** The file that makes the upload unnecessary. Fails if it would be refused anyway. */
-  async #alreadyThere(upload: NewUpload): Promise<StoredContent | undefined> {
+  async #alreadyThere(
+    upload: NewUpload,
+    options?: { admitted: boolean },
+  ): Promise<StoredContent | undefined> {
     const { checksum = null, ...announced } = upload;
-    const service = new UploadService(this.#permit, this.#options);
     const offer = { ...announced, checksum, restart: true };
-    const answer = await service.offer(offer);
+    const answer = await this.#service.offer(offer, options);
     if (answer.decision !== "have") return undefined;
     return { checksum: answer.checksum, size: answer.size };
   }
@@ -287,7 +293,7 @@ export class AddressedUploads {
     const { checksum, size } = content;
     if (kind === "whole" && (overwrite === "newer" || overwrite === "different")) {
       // Since it was announced, another file may have got the name.
-      const there = await this.#alreadyThere({ ...held.record, checksum });
+      const there = await this.#alreadyThere({ ...held.record, checksum }, { admitted: true });
       if (there) return await this.#register.write(held, { stored: there, partial: undefined });
     }
     if (size > RESUMABLE_BYTES) await this.#register.write(held, { publishing: content });
@@ -300,7 +306,8 @@ export class AddressedUploads {
       publishing: undefined,
     });
     if (kind === "part") return;
-    this.#options.onStored?.({ filename, ...content, unchanged, resumedFrom: 0, reused: 0 });
+    const stored = { filename, ...content, unchanged, resumedFrom: 0, reused: 0 };
+    await this.#options.onStored?.(stored);
   }
 
   /**

@@ -46,8 +46,8 @@ export interface PuttingTogether {
   };
   /** Fails if the file may not be written any more. */
   assertMay(): void;
-  /** Called when the file is stored. */
-  readonly onStored?: ((file: StoredUpload) => void) | undefined;
+  /** Called when the file is stored, and waited for. */
+  readonly onStored?: ((file: StoredUpload) => Promise<void>) | undefined;
 }
 
 /**
@@ -74,7 +74,7 @@ export async function putTogether(
   await using write = await storage.create(name, { size, replace, announced });
   const { checksum } = await receive(runtime, body, write, { onBytes: assertMay });
   const { unchanged } = await write.commit({ checksum, replace, mtime, assertMay });
-  onStored?.({ filename: name, size, checksum, unchanged, resumedFrom: 0, reused: 0 });
+  await onStored?.({ filename: name, size, checksum, unchanged, resumedFrom: 0, reused: 0 });
   return { checksum, size };
 }
 

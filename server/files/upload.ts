@@ -10,6 +10,26 @@ import type { Committed } from "../../lib/files/commit.ts";
 import type { OfferedUpload } from "./offered_upload.ts";
 import type { Precondition } from "./precondition.ts";
 
+/** An upload that a client wants to send. */
+export interface ProposedUpload {
+  /** The name that the file will get, relative to the root. */
+  readonly filename: string;
+  /** The size of the whole file in bytes; null if the client has not announced it. */
+  readonly size: number | null;
+  /** The checksum that the client has announced; null if it has announced none. */
+  readonly checksum: Checksum | null;
+}
+
+/** A directory that a client has put together, and that has got its name as a whole. */
+export interface PublishedDirectory {
+  /** Its name, relative to the root. */
+  readonly filename: string;
+  /** The number of files in it. */
+  readonly files: number;
+  /** Their size in bytes. */
+  readonly bytes: number;
+}
+
 /** A file that a client has uploaded. */
 export interface StoredUpload {
   /** Its name, relative to the root. */
@@ -24,6 +44,8 @@ export interface StoredUpload {
   readonly resumedFrom: number;
   /** How many bytes were not sent, since they are those of a file that the server has; 0 if all were sent. */
   readonly reused: number;
+  /** Whether it is in a directory that does not have its name yet. Default: undefined, no. */
+  readonly staged?: true | undefined;
 }
 
 /** The file that an upload builds upon. */

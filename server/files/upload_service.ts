@@ -7,7 +7,7 @@
 
 import type { IncomingContent } from "../../lib/core/bytes.ts";
 import type { Algorithm, Checksum } from "../../lib/core/checksum.ts";
-import type { Entry, PartEntry } from "../../lib/core/entry.ts";
+import type { Entry } from "../../lib/core/entry.ts";
 import { FerryError, toFerryError, wasCut } from "../../lib/core/errors.ts";
 import { decideOverwrite, type FileState, type Overwrite } from "../../lib/core/overwrite.ts";
 import { type FileName, parseFileName } from "../../lib/core/remote_name.ts";
@@ -17,7 +17,6 @@ import type { Permit } from "../auth/permit.ts";
 import type { WriteTarget } from "../storage/staged_trees.ts";
 import type { BlockHashes, Storage } from "../storage/storage.ts";
 import { UploadFromBasis } from "./basis.ts";
-import { existingDirectory } from "./existing_directory.ts";
 import type { FileServiceOptions } from "./file_service.ts";
 import { beginWrite, LockedWrite, takesPieces, type UploadWrite } from "./locked_write.ts";
 import { AssembledUpload, type AssembledUploads } from "./assembled_upload.ts";
@@ -29,11 +28,13 @@ import {
 } from "./offered_upload.ts";
 import type {
   OfferAnswer,
+  ProposedUpload,
   ReceivedUpload,
   StoredUpload,
   UploadOffer,
   UploadStart,
 } from "./upload.ts";
+import { OwnPartials } from "./own_partials.ts";
 import { withKeptBytes } from "./no_room.ts";
 import { mayReplace, policyFor, taken } from "./overwriting.ts";
 import { conditionOf } from "./precondition.ts";
@@ -43,8 +44,16 @@ import type { UploadLocks } from "./upload_locks.ts";
 export interface UploadServiceOptions extends FileServiceOptions {
   /** The locks that arbitrate between the writers of partial uploads. */
   locks: UploadLocks;
-  /** Called for each upload that succeeded, also if an existing file was kept. */
-  onStored?: ((file: StoredUpload) => void) | undefined;
+  /**
+   * Called before the content of an upload is received, perhaps more than once, and waited for. If it fails, the upload
+   * is refused with that error.
+   */
+  beforeStore?: ((upload: ProposedUpload) => Promise<void>) | undefined;
+  /**
+   * Called for each upload that succeeded, also if an existing file was kept. The upload is acknowledged when its
+   * promise resolves, which must not fail.
+   */
+  onStored?: ((file: StoredUpload) => Promise<void>) | undefined;
   /**
    * Called when another client takes over a partial upload because this client's upload has stalled. The stalled upload
    * must end soon.
@@ -75,6 +84,8 @@ export class UploadService {
   /** What the files are put into: the storage, or a staged tree. */
   readonly #target: WriteTarget;
   readonly #isStaged: boolean;
+  /** What was received of uploads of the same client that were cut. */
+  readonly partials: OwnPartials;
   readonly #assertMay: () => void;
 
   /**
@@ -89,23 +100,29 @@ export class UploadService {
     this.#storage = permit.confine(options.storage);
     this.#target = stage ?? this.#storage;
     this.#isStaged = stage !== undefined;
+    this.partials = new OwnPartials(permit, this.#storage);
     this.#assertMay = () => permit.assert();
   }
 
   /**
    * Answers an offer: whether the client should send the file, and from which offset.
    *
+   * @param options.admitted whether {@linkcode UploadServiceOptions.beforeStore} has let the upload in already. Default:
+   * false
    * @throws {FerryError} `exists`, `not_a_file`, `too_large`, `quota`, `no_space`
    */
-  async offer(offer: UploadOffer): Promise<OfferAnswer> {
+  async offer(
+    offer: UploadOffer,
+    { admitted = false }: { admitted?: boolean } = {},
+  ): Promise<OfferAnswer> {
     try {
-      return await this.#consider(offer);
+      return await this.#consider(offer, admitted);
     } catch (error) {
       throw await this.#explained(error);
     }
   }
 
-  async #consider(offer: UploadOffer): Promise<OfferAnswer> {
+  async #consider(offer: UploadOffer, admitted: boolean): Promise<OfferAnswer> {
     const { filename, algorithm, checksum } = offer;
     const overwrite = this.#policyFor(offer);
     const name = parseFileName(filename);
@@ -123,10 +140,11 @@ export class UploadService {
       if (decision === "have") {
         known ??= await this.#checksum(name, algorithm);
         const have = { checksum: known, size: existing.size };
-        this.#stored({ filename, offset: 0 }, { ...have, unchanged: true });
+        await this.#stored({ filename, offset: 0 }, { ...have, unchanged: true });
         return { decision, ...have };
       }
     }
+    if (!admitted) await this.admit(offer);
     const { sparse } = offer;
     const partial = offer.restart
       ? undefined
@@ -134,6 +152,18 @@ export class UploadService {
     if (!partial) await this.#target.assertFits(name, size, { sparse });
     const replaces = existing !== undefined || this.#isStaged && await this.#isPublished(name);
     return { decision: "send", partial, replaces };
+  }
+
+  /**
+   * Lets an upload in, or refuses it before its content is received.
+   *
+   * @throws {FerryError} the error of {@linkcode UploadServiceOptions.beforeStore}
+   */
+  async admit({ filename, size, checksum }: ProposedUpload): Promise<void> {
+    const { beforeStore } = this.#options;
+    if (!beforeStore) return;
+    await this.#permit.wait(beforeStore({ filename, size, checksum }));
+    this.#permit.assert();
   }
 
   /** Whether a file that is staged has an older version under its name, as far as the client may know. */
@@ -178,6 +208,8 @@ export class UploadService {
       const name = parseFileName(wanted.filename);
       const size = assertSize(wanted.size);
       if (sparse || !takesPieces(this.#target, size)) return undefined;
+      // What goes on was let in when it was offered.
+      if (offset === 0) await this.admit({ ...wanted, checksum: null });
       const identity = { name, size, owner: this.#permit.owner, algorithm };
       const { runtime, locks, onTakenOver } = this.#options;
       const write = offset > 0
@@ -221,6 +253,8 @@ export class UploadService {
         ? await this.#takeReserved({ ...target, algorithm }, offset, reserved)
         : undefined;
       if (stays) return await this.#leave(name, upload, content, resumed);
+      // What is resumed or put together from pieces was let in when that began.
+      if (!resumed) await this.admit({ ...upload, checksum: content.checksum });
       const { locks, onTakenOver } = this.#options;
       const { mtime, mode } = upload;
       const announced = { mtime, mode, checksum: content.checksum ?? undefined };
@@ -330,7 +364,7 @@ export class UploadService {
       });
       // A file that is the same, and came from another, is none that this upload has created.
       if (precondition?.absent && committed.unchanged) throw taken();
-      this.#stored(upload, committed);
+      await this.#stored(upload, committed);
       return committed;
     } catch (error) {
       throw await this.#explained(error);
@@ -362,62 +396,22 @@ export class UploadService {
     const checksum = there.checksum ?? await this.#checksum(name, algorithm);
     this.#permit.assert();
     const committed = { checksum, size: there.size, unchanged: true };
-    this.#stored(upload, committed);
+    await this.#stored(upload, committed);
     return { published: Promise.resolve(committed) };
   }
 
   /** Reports an upload that succeeded. */
-  #stored(
+  async #stored(
     { filename, offset, reused = 0 }: { filename: string; offset: number; reused?: number },
     { checksum, size, unchanged }: Committed,
-  ): void {
-    this.#options.onStored?.({ filename, size, checksum, unchanged, resumedFrom: offset, reused });
+  ): Promise<void> {
+    const staged = this.#isStaged ? { staged: true } as const : {};
+    const stored = { filename, size, checksum, unchanged, resumedFrom: offset, reused, ...staged };
+    await this.#options.onStored?.(stored);
   }
 
   #explained(error: unknown): Promise<FerryError> {
-    return withKeptBytes(toFerryError(error), () => this.#ownPartials());
-  }
-
-  /**
-   * The client's partial uploads that it may see, for all directories.
-   *
-   * @param directory the directory that the request names; it has to exist
-   * @throws {FerryError} `not_found`, `not_a_file`
-   */
-  async partialUploads(directory: string): Promise<PartEntry[]> {
-    await existingDirectory(this.#storage, directory);
-    return (await this.#ownPartials()).filter(({ filename }) =>
-      this.#permit.allows({ op: "stat", filename })
-    );
-  }
-
-  /**
-   * Discards the client's partial uploads of a file.
-   *
-   * @throws {FerryError} `not_found`; `busy` if one is being written
-   */
-  async discard(filename: string): Promise<void> {
-    const { owner } = this.#permit;
-    const { partialUploads } = this.#storage;
-    const name = parseFileName(filename);
-    const assertMay = this.#assertMay;
-    assertMay();
-    const own = (await partialUploads?.list(owner) ?? [])
-      .filter(({ entry }) => entry.filename === name);
-    if (own.length === 0) {
-      throw new FerryError("not_found", "no partial upload of that name is kept");
-    }
-    const idle = own.filter(({ entry }) => !entry.active);
-    for (const { id } of idle) await partialUploads!.discard(id, { owner, assertMay });
-    if (idle.length < own.length) {
-      throw new FerryError("busy", "it is being uploaded at the moment: end that first");
-    }
-  }
-
-  /** All partial uploads of the client. */
-  async #ownPartials(): Promise<PartEntry[]> {
-    const partials = await this.#options.storage.partialUploads?.list(this.#permit.owner) ?? [];
-    return partials.map(({ entry }) => entry);
+    return withKeptBytes(toFerryError(error), () => this.partials.all());
   }
 
   #policyFor(upload: Parameters<typeof policyFor>[1]): Overwrite {

@@ -7,7 +7,7 @@
 import type { Address, ListenerKind } from "../../lib/core/address.ts";
 import type { Checksum } from "../../lib/core/checksum.ts";
 import type { ErrorCode, FerryError } from "../../lib/core/errors.ts";
-import type { StoredUpload } from "../files/upload.ts";
+import type { ProposedUpload, PublishedDirectory, StoredUpload } from "../files/upload.ts";
 
 /**
  * The kind of an operation: an operation of the protocol, where `put` includes uploads over HTTP; `offer`, the question
@@ -145,14 +145,31 @@ export interface Refusal {
 }
 
 /**
+ * Decides whether an upload is let in, before its content is received. If it fails, the upload is refused: with that
+ * error, or with `internal` for what is no {@linkcode FerryError}.
+ *
+ * @param id the request id, as in {@linkcode EndedOperation.id}
+ */
+export type BeforeStore = (
+  upload: ProposedUpload,
+  by: Requester,
+  id: string,
+) => void | Promise<void>;
+
+/**
  * Is told what happens on the connections of a server. Its methods are called synchronously, must not fail, and take
  * little time.
  */
 export interface Observer {
   /** An operation has ended. */
   ended?(operation: EndedOperation): void;
-  /** A file was stored, or existed already; the operation has not ended yet. */
-  stored?(file: StoredUpload, by: Requester, id: string): void;
+  /**
+   * A file was stored, or existed already; the operation has not ended yet. The reply waits for the promise, which must
+   * not fail.
+   */
+  stored?(file: StoredUpload, by: Requester, id: string): void | Promise<void>;
+  /** A directory has got its name as a whole. The reply waits for the promise, which must not fail. */
+  published?(directory: PublishedDirectory, by: Requester, id: string): void | Promise<void>;
   /** A client was turned away. */
   refused?(refusal: Refusal): void;
   /** A connection was opened. */

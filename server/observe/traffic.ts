@@ -9,8 +9,9 @@ import { type Address, formatAddress, type ListenerKind } from "../../lib/core/a
 import type { Clock } from "../../lib/core/clock.ts";
 import { type FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { TokenRecord } from "../auth/token_table.ts";
-import type { StoredUpload } from "../files/upload.ts";
+import type { ProposedUpload, PublishedDirectory, StoredUpload } from "../files/upload.ts";
 import type {
+  BeforeStore,
   ContentCount,
   Observer,
   OpenConnection,
@@ -39,12 +40,17 @@ export interface OpenedConnection {
 export class Traffic {
   readonly #observers: readonly Observer[];
   readonly #clock: Clock;
+  readonly #beforeStore: BeforeStore | undefined;
   readonly #open = new Set<ClientConnection>();
 
-  /** @param observers what is told, in this order */
-  constructor(observers: readonly Observer[], clock: Clock) {
+  /**
+   * @param observers what is told, in this order
+   * @param beforeStore decides which uploads are let in. Default: undefined, all
+   */
+  constructor(observers: readonly Observer[], clock: Clock, beforeStore?: BeforeStore) {
     this.#observers = observers;
     this.#clock = clock;
+    this.#beforeStore = beforeStore;
   }
 
   /** The open connections, in the order in which they were opened. */
@@ -57,6 +63,7 @@ export class Traffic {
     const connection = new ClientConnection(opened, {
       observers: this.#observers,
       clock: this.#clock,
+      beforeStore: this.#beforeStore,
       forget: () => this.#open.delete(connection),
     });
     this.#open.add(connection);
@@ -73,6 +80,7 @@ export class Traffic {
 interface Shared {
   readonly observers: readonly Observer[];
   readonly clock: Clock;
+  readonly beforeStore: BeforeStore | undefined;
   forget(): void;
 }
 
@@ -125,8 +133,7 @@ export class ClientConnection implements OpenConnection {
    * @param subject what it is about, if that is known already
    */
   begin(number: number, subject: OperationSubject = { op: "unknown" }): Operation {
-    const { observers, clock } = this.#shared;
-    return new Operation(this, { id: `${this.id}.${number}`, subject, observers, clock });
+    return new Operation(this, { id: `${this.id}.${number}`, subject, ...this.#shared });
   }
 
   /** Takes note of its end. Only the first call has an effect. */
@@ -140,11 +147,9 @@ export class ClientConnection implements OpenConnection {
 }
 
 /** What an {@linkcode Operation} is made of. */
-interface OperationParts {
+interface OperationParts extends Omit<Shared, "forget"> {
   readonly id: string;
   readonly subject: OperationSubject;
-  readonly observers: readonly Observer[];
-  readonly clock: Clock;
 }
 
 /** An operation that goes on, and is told what comes of it. */
@@ -180,11 +185,30 @@ export class Operation implements RunningOperation {
     connection.running.add(this);
   }
 
-  /** Takes note of a file that was stored, or existed already. */
-  stored(file: StoredUpload): void {
+  /**
+   * Lets an upload in, or refuses it.
+   *
+   * @throws what the server's {@linkcode BeforeStore} fails with
+   */
+  async admit(upload: ProposedUpload): Promise<void> {
+    await this.#parts.beforeStore?.(upload, this.#requester, this.id);
+  }
+
+  /** Takes note of a file that was stored, or existed already. It is acknowledged when this resolves. */
+  async stored(file: StoredUpload): Promise<void> {
     this.#stored = file;
-    const { observers } = this.#parts;
-    for (const observer of observers) observer.stored?.(file, this.#requester, this.id);
+    const requester = this.#requester;
+    for (const observer of this.#parts.observers) {
+      await observer.stored?.(file, requester, this.id);
+    }
+  }
+
+  /** Takes note of a directory that has got its name as a whole. It is acknowledged when this resolves. */
+  async published(directory: PublishedDirectory): Promise<void> {
+    const requester = this.#requester;
+    for (const observer of this.#parts.observers) {
+      await observer.published?.(directory, requester, this.id);
+    }
   }
 
   /** See {@linkcode RunningOperation.token}. */

@@ -127,7 +127,10 @@ export class FileClient {
       storage: this.#storage,
       locks: this.#locks,
       runtime: RUNTIME,
-      onStored: (file) => this.stored.push(file),
+      onStored: (file) => {
+        this.stored.push(file);
+        return Promise.resolve();
+      },
       onTakenOver: this.takenOver.resolve,
     };
   }

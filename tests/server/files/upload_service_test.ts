@@ -125,7 +125,7 @@ testFiles("an upload that was cut is resumed with the right proof", async (stora
   const { checksum } = await client.put("large", rest, { offset, size: LARGE.length, partial });
   assertEquals(checksum, md5(LARGE));
   assertEquals(client.stored.map(({ resumedFrom }) => resumedFrom), [offset]);
-  assertEquals(await client.uploads({ op: "list", parts: true }).partialUploads(""), []);
+  assertEquals(await client.uploads({ op: "list", parts: true }).partials.list(""), []);
 });
 
 testFiles(
@@ -156,7 +156,7 @@ testFiles(
       () => client.put("large", wrong, { offset, size, partial }),
     );
     assertEquals(await storage.find(parseFileName("large")), undefined);
-    assertEquals(await client.uploads({ op: "list", parts: true }).partialUploads(""), []);
+    assertEquals(await client.uploads({ op: "list", parts: true }).partials.list(""), []);
   },
 );
 
@@ -175,7 +175,7 @@ for (const [overwrite, mtime] of [["never", 2000], ["newer", 1000]] as const) {
         const rest = new Content(LARGE.subarray(offset), { checksum });
         return await client.put("large", rest, { offset, size, partial, overwrite, mtime });
       };
-      const partials = () => client.uploads({ op: "list", parts: true }).partialUploads("");
+      const partials = () => client.uploads({ op: "list", parts: true }).partials.list("");
       await cutUpload(client, 6 * MIB);
       const { checksum, unchanged } = await resume(md5(LARGE));
       assertEquals({ checksum, unchanged }, { checksum: md5(LARGE), unchanged: true });
@@ -196,10 +196,10 @@ testFiles("a partial upload is its owner's alone", async (storage) => {
   const other = new FileClient(storage, { owner: "other", locks });
   const answer = await other.offer("large", { size: LARGE.length });
   assertEquals(answer, { decision: "send", partial: undefined, replaces: false });
-  assertEquals(await other.uploads({ op: "list", parts: true }).partialUploads(""), []);
-  await assertCode("not_found", () => other.uploads({ op: "discard" }).discard("large"));
-  await mine.uploads({ op: "discard" }).discard("large");
-  assertEquals(await mine.uploads({ op: "list", parts: true }).partialUploads(""), []);
+  assertEquals(await other.uploads({ op: "list", parts: true }).partials.list(""), []);
+  await assertCode("not_found", () => other.uploads({ op: "discard" }).partials.discard("large"));
+  await mine.uploads({ op: "discard" }).partials.discard("large");
+  assertEquals(await mine.uploads({ op: "list", parts: true }).partials.list(""), []);
 });
 
 testFiles(
@@ -210,7 +210,7 @@ testFiles(
     await assertCode("closed", () => client.put("small", small));
     const damaged = new Content(LARGE, { checksum: md5("other") });
     await assertCode("checksum_mismatch", () => client.put("large", damaged));
-    assertEquals(await client.uploads({ op: "list", parts: true }).partialUploads(""), []);
+    assertEquals(await client.uploads({ op: "list", parts: true }).partials.list(""), []);
   },
 );
 

@@ -113,7 +113,11 @@ export class Exchange<Kind extends Request = Request> {
 
   get #uploading(): UploadServiceOptions {
     const { connection: { fileOptions }, operation } = this;
-    return { ...fileOptions, onStored: (file) => operation.stored(file) };
+    return {
+      ...fileOptions,
+      beforeStore: (upload) => operation.admit(upload),
+      onStored: (file) => operation.stored(file),
+    };
   }
 
   /** The service for directories that are published as one. */

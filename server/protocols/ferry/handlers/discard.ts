@@ -14,7 +14,7 @@ export const discard: Handler<DiscardRequest> = {
 
   async answer(exchange) {
     const { filename } = exchange.request;
-    await exchange.uploads.discard(filename);
+    await exchange.uploads.partials.discard(filename);
     return await exchange.reply({ filename });
   },
 };

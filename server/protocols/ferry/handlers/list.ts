@@ -17,7 +17,7 @@ export const list: Handler<ListRequest> = {
   async answer(exchange) {
     const { filename, recursive, parts, omitted, ids, links } = exchange.request;
     const entries = parts
-      ? await exchange.uploads.partialUploads(filename)
+      ? await exchange.uploads.partials.list(filename)
       : await exchange.files.list(filename, { recursive, omitted, ids, links });
     const pieces = encodeLines(entries, encodeListLine);
     return await exchange.streamPieces({ keys: { filename }, pieces });

@@ -15,6 +15,7 @@ export const publish: Handler<PublishRequest> = {
   async answer(exchange) {
     const { filename } = exchange.request;
     const { files, bytes, replaced } = await exchange.stages.publish(exchange.request);
+    await exchange.operation.published({ filename, files, bytes });
     return await exchange.reply({ filename, files, bytes, replaced });
   },
 };

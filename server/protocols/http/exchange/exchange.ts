@@ -18,7 +18,7 @@ import type { ShownTokens } from "../../../auth/shown_tokens.ts";
 import { AddressedUploads } from "../../../files/addressed_uploads.ts";
 import { FileService } from "../../../files/file_service.ts";
 import type { Records } from "../../../files/records.ts";
-import type { StoredUpload } from "../../../files/upload.ts";
+import type { ProposedUpload, StoredUpload } from "../../../files/upload.ts";
 import type { UploadLocks } from "../../../files/upload_locks.ts";
 import { UploadService } from "../../../files/upload_service.ts";
 import type { Operation, Traffic } from "../../../observe/traffic.ts";
@@ -226,10 +226,14 @@ export class Exchange {
 
   get #uploading() {
     const { storage, runtime, locks } = this.service;
-    const onStored = (file: StoredUpload) => this.operation.stored(file);
-    // Another client has taken over the partial upload.
-    const onTakenOver = () => this.abort();
-    return { storage, runtime, locks, onStored, onTakenOver };
+    const { operation } = this;
+    return {
+      ...{ storage, runtime, locks },
+      beforeStore: (upload: ProposedUpload) => operation.admit(upload),
+      onStored: (file: StoredUpload) => operation.stored(file),
+      // Another client has taken over the partial upload.
+      onTakenOver: () => this.abort(),
+    };
   }
 
   /**
