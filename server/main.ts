@@ -30,12 +30,14 @@ import {
 import { runCommandLine } from "./cli/run.ts";
 import { ServiceManager } from "./cli/service_manager.ts";
 import { settingsFrom } from "./configuration/settings_from.ts";
+import type { UploadHooks } from "./hooks/upload_hooks.ts";
 import { guarded } from "./observe/failures.ts";
 import { openAdmin } from "./open_admin.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import { logUncaught } from "./observe/log.ts";
 import { recordsOf } from "./records_of_storage.ts";
 import type { Scrub } from "./scrub/scrub.ts";
+import type { FsStorage } from "./storage/fs/fs_storage.ts";
 import type { S3StorageOptions } from "./storage/s3/s3_storage.ts";
 import type { Storage } from "./storage/storage.ts";
 
@@ -67,7 +69,8 @@ async function run(options: ServeValues): Promise<void> {
   const root = bucketRoot(options);
   const bucket = root && await accessTo(root);
   // ferryd is started with the permissions for all its options.
-  giveUp(settings.exec ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
+  const runsPrograms = settings.exec !== undefined || hasHooks(options);
+  giveUp(runsPrograms ? ["ffi"] : ["env", "ffi", "run"], Object.values(options));
   // Loaded on demand: it is half of the program, and other commands do not need it.
   const { serve } = await import("./serve.ts");
   let reported: readonly string[] = [];
@@ -79,19 +82,21 @@ async function run(options: ServeValues): Promise<void> {
     reported = shortcomings;
   };
   const runtime = await runtimeFor(options, bucket);
-  const storage: OpenedStorage = bucket
-    ? await openBucket({ ...bucket, maxFileSize: options["max-file-size"], runtime })
-    : await openDirectory(options, runtime, onBack);
+  const directory = bucket ? undefined : await openDirectory(options, runtime, onBack);
+  const storage: OpenedStorage = directory ??
+    await openBucket({ ...bucket!, maxFileSize: options["max-file-size"], runtime });
   await using _storage = storage;
+  await using hooks = await openHooks(options, directory, runtime);
   let tokens = readTokens(options);
   const counter = new TrafficCounter();
   const server = await serve({
     storage,
     runtime,
-    observers: [counter, ...logs.audit ? [logs.audit] : []],
+    observers: [counter, ...logs.audit ? [logs.audit] : [], ...hooks?.observers ?? []],
     ...settings,
     tokens,
     tls: await readKeyPair(options),
+    beforeStore: hooks?.beforeStore,
   });
   await using _scrub = await startScrub(options, storage, runtime);
   const expire = () => {
@@ -148,7 +153,7 @@ async function run(options: ServeValues): Promise<void> {
   const drainTimeout = await stop.promise;
   admin.draining();
   await manager?.stopping(drainTimeout);
-  await server.close({ drainTimeout });
+  await Promise.all([server.close({ drainTimeout }), hooks?.stop(drainTimeout)]);
   logs.audit?.note("stopped");
 }
 
@@ -227,7 +232,7 @@ async function openDirectory(
   options: ServeValues,
   runtime: Runtime,
   onBack: () => void,
-): Promise<OpenedStorage> {
+): Promise<FsStorage> {
   const { FsStorage } = await import("./storage/fs/fs_storage.ts");
   const { untilAnswered } = await import("./storage/fs/state_directory.ts");
   await untilAnswered(options.root, () => {
@@ -276,6 +281,32 @@ function logMountState(state: "lost" | "back", path: string): void {
       "mounted again",
     { path },
   );
+}
+
+/** Whether programs are run before or after uploads. */
+function hasHooks(options: ServeValues): boolean {
+  return options["on-stored"] !== undefined || options["before-store"] !== undefined;
+}
+
+/**
+ * Opens the programs that are run before and after uploads; undefined if there are none.
+ *
+ * @param directory the storage, if that is a directory
+ */
+async function openHooks(
+  options: ServeValues,
+  directory: FsStorage | undefined,
+  { clock }: Runtime,
+): Promise<UploadHooks | undefined> {
+  if (!hasHooks(options)) return undefined;
+  const { UploadHooks } = await import("./hooks/upload_hooks.ts");
+  return await UploadHooks.open(options, {
+    root: directory?.root,
+    durable: options.durability === "full",
+    ownDirectory: directory && (() => directory.ownDirectory("hooks")),
+    unwritable: directory?.unwritable,
+    clock,
+  });
 }
 
 async function exit(status: number): Promise<never> {

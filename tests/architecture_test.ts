@@ -33,6 +33,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/observe": "lib/core server/auth server/files",
   "server/scrub": "lib/core lib/runtime server/files server/observe server/storage",
   "server/admin": "lib/core server/auth server/observe server/storage",
+  "server/hooks": "lib/core lib/files lib/wire/operations server/exec server/files server/observe",
   "server/net": "lib/core lib/runtime lib/wire server/observe",
   "server/protocols/ferry/exchange":
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
@@ -70,7 +71,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/doctor": "lib/core lib/file_system lib/files lib/runtime server/cli " +
     "server/configuration server/storage/fs server/storage/s3",
   "server":
-    "lib/cli lib/core lib/line_exec lib/runtime lib/security lib/wire server/admin server/auth server/cli server/cli/commands server/configuration server/exec server/files server/net " +
+    "lib/cli lib/core lib/line_exec lib/runtime lib/security lib/wire server/admin server/auth server/cli server/cli/commands server/configuration server/exec server/files server/hooks server/net " +
     "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
     "server/protocols/line_exec server/scrub server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 

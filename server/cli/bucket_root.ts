@@ -27,6 +27,10 @@ export interface BucketOptions {
   "allow-exec": readonly string[];
   /** Whether clients may run anything. */
   "allow-shell": boolean;
+  /** The program that is run after uploads. */
+  "on-stored"?: string | undefined;
+  /** The directory of the queue of that. */
+  "hook-queue"?: string | undefined;
 }
 
 /** Where a bucket is. */
@@ -119,6 +123,12 @@ function assertSuits(options: BucketOptions): void {
   }
   if (options["allow-links"]) {
     throw usage("--allow-links is for a directory: an object store has no symbolic links");
+  }
+  if (options["on-stored"] !== undefined && options["hook-queue"] === undefined) {
+    throw usage(
+      "--on-stored with a bucket needs --hook-queue DIR, a directory on this machine that keeps for " +
+        "which uploads the command has still to be run",
+    );
   }
   const exec = options["allow-shell"]
     ? "--allow-shell"

@@ -119,6 +119,56 @@ lets bash, zsh or fish complete its command line.`,
       default: "64MiB",
       help: "kill a command that writes more than that",
     },
+    "on-stored": {
+      kind: "text",
+      value: "COMMAND",
+      help:
+        "run a program with its arguments, without a shell, after each upload, at least once; " +
+        "it gets JSON",
+    },
+    "before-store": {
+      kind: "text",
+      value: "COMMAND",
+      help:
+        "run one before the content of each upload comes; an exit status other than 0 refuses " +
+        "the upload, and the first line of output says why",
+    },
+    "hook-jobs": {
+      kind: "count",
+      value: "N",
+      range: [1, 64],
+      default: "2",
+      help: "run no more of each of these two at a time",
+    },
+    "hook-timeout": {
+      kind: "time",
+      value: "TIME",
+      default: "60s",
+      help: "kill it, and all that it has started, after that time",
+    },
+    "hook-attempts": {
+      kind: "count",
+      value: "N",
+      default: "30",
+      help:
+        "run --on-stored no more than N times for an upload until it succeeds, first after half " +
+        "a second, in the end every hour; 0: any number of times",
+    },
+    "hook-queue": {
+      kind: "text",
+      value: "DIR",
+      completes: "directories",
+      help:
+        "where the queue of --on-stored is kept; needed for a bucket (default: .ferry/hooks in " +
+        "the root)",
+    },
+    "hook-queue-limit": {
+      kind: "count",
+      value: "N",
+      range: [1, 1_000_000],
+      default: "100000",
+      help: "how many uploads may wait there; --on-stored is not run for further ones",
+    },
     "tcp-echo": {
       kind: "text",
       value: "HOST:PORT",

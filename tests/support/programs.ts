@@ -177,7 +177,7 @@ const START_MS = 120_000;
 
 /** Whether a `ferryd` with these arguments runs commands. */
 function mayRunCommands(args: readonly string[]): boolean {
-  return args.some((arg) => /^--(allow|classic)-/.test(arg));
+  return args.some((arg) => /^--(allow|classic|before|on)-/.test(arg));
 }
 
 /** Whether a `ferryd` that has printed this is ready. */

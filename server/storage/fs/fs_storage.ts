@@ -129,6 +129,11 @@ export class FsStorage implements Storage {
     return this.#served.together ? undefined : this.#served.quotas;
   }
 
+  /** See `ServedRoot.ownDirectory`. */
+  ownDirectory(name: string): string {
+    return this.#served.ownDirectory(name);
+  }
+
   /** See {@linkcode Storage.links}. */
   get links(): SymbolicLinks | undefined {
     return this.#links;
@@ -265,10 +270,8 @@ export class FsStorage implements Storage {
     try {
       info = this.#root.peek(directory, child);
       if (!info) {
-        return {
-          child,
-          listed: { filename, omitted: mayBeNoText(child) ? notText() : "vanished" },
-        };
+        const omitted = mayBeNoText(child) ? notText() : "vanished";
+        return { child, listed: { filename, omitted } };
       }
       if (!info.isSymlink) {
         const listed = this.#listedOf(filename, info);
@@ -302,8 +305,7 @@ export class FsStorage implements Storage {
 
   #listedOf(filename: FileName, info: Deno.FileInfo): Listed {
     if (info.isFile || info.isDirectory) return this.#entryOf(filename, info);
-    const { isFifo, isSocket } = info;
-    return { filename, omitted: isFifo ? "pipe" : isSocket ? "socket" : "device" };
+    return { filename, omitted: info.isFifo ? "pipe" : info.isSocket ? "socket" : "device" };
   }
 
   #entryOf(filename: FileName | "", info: Deno.FileInfo, algorithm?: Algorithm): Entry {

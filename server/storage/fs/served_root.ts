@@ -25,6 +25,7 @@ import { TRIES_LOCKS } from "../../../lib/files/file_lock.ts";
 import { readExactly, replaceExactly } from "../../../lib/files/partial_file.ts";
 import { isTaken } from "../../../lib/files/path_lookup.ts";
 import { countBelow, countFiles } from "./file_count.ts";
+import { makeDirectory } from "./open_directory.ts";
 import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
 import type { Storage } from "../storage.ts";
@@ -113,6 +114,8 @@ export class ServedRoot implements AsyncDisposable {
   readonly publisher: GroupCommit<Root>;
   /** Whether acknowledged changes survive a power failure. */
   readonly durable: boolean;
+  /** What else is held open as long as this is. */
+  readonly #held = new DisposableStack();
   /** Whether clients may make symbolic links. */
   readonly keepsLinks: boolean;
   /** Why nothing can be uploaded; undefined if uploads are possible. */
@@ -275,6 +278,21 @@ export class ServedRoot implements AsyncDisposable {
     this.#state?.assertHeld();
   }
 
+  /**
+   * Makes a directory for something else that the server keeps beside the files, and holds it open.
+   *
+   * @returns a path that leads there, whatever other programs rename
+   * @throws {FerryError} if nothing can be written
+   */
+  ownDirectory(name: string): string {
+    if (!this.#state) throw this.unwritable!;
+    try {
+      return this.#held.use(makeDirectory(this.#state.directory, name)).path;
+    } catch (error) {
+      throw fileError(error);
+    }
+  }
+
   /** Resolves when the existing files have been counted for the quota. */
   async counted(): Promise<void> {
     await this.#counted;
@@ -296,6 +314,7 @@ export class ServedRoot implements AsyncDisposable {
     using held = new DisposableStack();
     held.use(this.root);
     held.use(this.#state);
+    held.use(this.#held);
     held.use(this.#areas);
     held.use(this.cache);
     held.use(this.hashes);

@@ -1,0 +1,138 @@
+/**
+ * The programs that a server runs before and after uploads.
+ *
+ * @module
+ */
+
+import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
+import type { Clock } from "../../lib/core/clock.ts";
+import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
+import { resolve } from "../../lib/core/paths.ts";
+import { Programs } from "../exec/programs.ts";
+import type { BeforeStore, Observer } from "../observe/operation.ts";
+import { beforeStoreHook } from "./before_store_hook.ts";
+import { HookCommand } from "./hook_command.ts";
+import { StoredHook } from "./stored_hook.ts";
+
+/** The options of `ferryd` that are about these programs. */
+export interface UploadHookValues {
+  "on-stored"?: string | undefined;
+  "before-store"?: string | undefined;
+  "hook-jobs": number;
+  "hook-timeout": number;
+  "hook-attempts": number;
+  "hook-queue"?: string | undefined;
+  "hook-queue-limit": number;
+}
+
+/** Where the programs run. */
+export interface UploadHookPlace {
+  /** The directory that clients write to; undefined if there is none on this machine. */
+  readonly root: string | undefined;
+  /** Whether an acknowledged file survives a loss of power. */
+  readonly durable: boolean;
+  /**
+   * Makes the directory of the queue in the root; undefined for a bucket, with which the options name one.
+   *
+   * @throws {FerryError} if nothing can be written there
+   */
+  readonly ownDirectory: (() => string) | undefined;
+  /** Why nothing can be written to the root; undefined if it can. */
+  readonly unwritable: FerryError | undefined;
+  /** The clock. */
+  readonly clock: Clock;
+}
+
+/** The programs of one server. Disposal kills those that run. */
+export class UploadHooks implements AsyncDisposable {
+  /** Decides which uploads are let in; undefined if all are. */
+  readonly beforeStore: BeforeStore | undefined;
+  readonly #onStored: StoredHook | undefined;
+
+  private constructor(beforeStore: BeforeStore | undefined, onStored: StoredHook | undefined) {
+    this.beforeStore = beforeStore;
+    this.#onStored = onStored;
+  }
+
+  /**
+   * Looks the programs up, and goes on with the uploads that an earlier process has left in the queue.
+   *
+   * @throws {FerryError} `usage` if there is no such program, clients could replace it or see the queue, or a number is
+   * out of its limits; `denied` if it may not be run; `busy` if another process has the queue
+   */
+  static async open(values: UploadHookValues, place: UploadHookPlace): Promise<UploadHooks> {
+    const { "on-stored": onStored, "before-store": beforeStore, "hook-jobs": jobs } = values;
+    if (values["hook-timeout"] < 1) {
+      throw new FerryError("usage", "a command needs some time: --hook-timeout is more than 0");
+    }
+    const timeout = Math.min(values["hook-timeout"], MAX_TIMEOUT_MS);
+    const { root, durable, clock } = place;
+    const purpose = "run commands for uploads";
+    const programs = Programs.over({ cwd: root ?? "/", root, purpose });
+    const find = (option: string, line: string) =>
+      HookCommand.find(line, programs, { option, timeout });
+    const before = beforeStore === undefined
+      ? undefined
+      : beforeStoreHook(find("before-store", beforeStore), { jobs, timeout });
+    if (onStored === undefined) return new UploadHooks(before, undefined);
+    const command = find("on-stored", onStored);
+    const directory = queueDirectory(values["hook-queue"], place, programs);
+    // Nothing can be uploaded.
+    if (directory === undefined) return new UploadHooks(before, undefined);
+    try {
+      const stored = await StoredHook.open({
+        ...{ command, directory, durable, jobs, clock },
+        attempts: values["hook-attempts"],
+        limit: values["hook-queue-limit"],
+      });
+      return new UploadHooks(before, stored);
+    } catch (error) {
+      const shown = values["hook-queue"] ?? ".ferry/hooks";
+      throw toFerryError(error).during(`keep the queue of --on-stored in ${quote(shown)}`);
+    }
+  }
+
+  /** What has to be told of the uploads. */
+  get observers(): Observer[] {
+    return this.#onStored ? [this.#onStored] : [];
+  }
+
+  /** See {@linkcode StoredHook.stop}. */
+  async stop(ms: number): Promise<void> {
+    await this.#onStored?.stop(ms);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#onStored?.[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * The directory of the queue. It is made if it is not there.
+ *
+ * @returns undefined if it would be in the root, and nothing can be written there
+ */
+function queueDirectory(
+  given: string | undefined,
+  { ownDirectory, unwritable }: UploadHookPlace,
+  programs: Programs,
+): string | undefined {
+  if (given === undefined) {
+    return unwritable ? undefined : ownDirectory?.();
+  }
+  const path = resolve(given);
+  if (programs.inReach(path)) {
+    throw new FerryError(
+      "usage",
+      `--hook-queue ${quote(given)} leads into the directory that is served, where clients could ` +
+        "change the queue: name another one, or leave it away",
+    );
+  }
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return path;
+    throw toFerryError(error).during(`make the directory ${quote(given)} of --hook-queue`);
+  }
+  return path;
+}
