@@ -13,6 +13,7 @@ import { crowd } from "./crowd.ts";
 import { delta } from "./delta.ts";
 import { udpEcho } from "./echo.ts";
 import { commandOutput, manyCommands } from "./exec.ts";
+import { hooks } from "./hooks.ts";
 import { httpGet, httpIdle, httpPut, httpSmall, httpTus } from "./http.ts";
 import { limitRate } from "./limit_rate.ts";
 import { type Bench, sizeText } from "./measure.ts";
@@ -125,6 +126,11 @@ const CASES: readonly Case[] = [
     name: "exec-output",
     title: ({ size }) => `${sizeText(size)} of a command's output`,
     run: commandOutput,
+  },
+  {
+    name: "hooks",
+    title: () => "uploads of 4 KiB, 1000 a minute, with programs before or after them",
+    run: hooks,
   },
   {
     name: "start",
