@@ -125,15 +125,18 @@ Deno.test({
     // The shell of the script, a child and a grandchild.
     const hang = '(sleep 1000 & echo $! >>"$OUT/pids"; wait) &\necho $$ $! >>"$OUT/pids"; wait';
     const server = await s.start([
-      ...["--on-stored", s.script(hang), "--hook-attempts", "1", "--hook-timeout", "1s"],
+      ...["--on-stored", s.script(hang), "--hook-timeout", "1s", "--drain-timeout", "0"],
     ]);
     s.write("a", "hello");
     assertEquals((await s.run("put", "a")).code, 0);
     const pids = () => s.read("pids").split(/\s+/).filter(Boolean).map(Number);
-    await s.until(() => pids().length === 3);
-    await allEnded(pids());
+    // On a busy machine, the first runs may be killed before they have begun.
+    await s.until(() => pids().length >= 4);
+    const [first] = pids();
+    await allEnded([first!]);
     const { stderr } = await server.stop();
-    assertStringIncludes(stderr, "for the last time: it took longer than 1 s");
+    await allEnded(pids());
+    assertStringIncludes(stderr, "it took longer than 1 s");
   },
 });
 
