@@ -75,6 +75,7 @@ class Check implements Findings {
     const all = { ...settings, tokens: tokens ?? this.#unreadTokens() };
     for (const check of SETTINGS_CHECKS) await this.#attempt(() => check(all));
     if (settings.exec) await this.#checkCommands(settings.exec);
+    await this.#attempt(() => this.#checkHooks());
     if (this.problems.length === 0) this.#lookAtEncryption(all);
   }
 
@@ -169,6 +170,13 @@ class Check implements Findings {
     for (const part of parts) {
       await this.#attempt(() => void AllowedCommands.find({ ...policy, ...part }, { root }));
     }
+  }
+
+  async #checkHooks(): Promise<void> {
+    const options = this.#options;
+    if (options["on-stored"] === undefined && options["before-store"] === undefined) return;
+    const { findHooks } = await import("../hooks/upload_hooks.ts");
+    findHooks(options, isDirectory(options.root) ? options.root : undefined);
   }
 
   #lookAtEncryption(settings: ServerSettings): void {

@@ -25,6 +25,47 @@ export interface UploadHookValues {
   "hook-queue-limit": number;
 }
 
+/** The programs, and what was found out about them. */
+export interface FoundHooks {
+  readonly beforeStore: HookCommand | undefined;
+  readonly onStored: HookCommand | undefined;
+  /** Milliseconds after which a run is killed. */
+  readonly timeout: number;
+  /** The directory of the queue that the options name. It need not be there. */
+  readonly queue: string | undefined;
+}
+
+/**
+ * Looks the programs up.
+ *
+ * @param root the directory that clients write to; undefined if there is none on this machine
+ * @throws {FerryError} `usage` if there is no such program, clients could replace it or see the queue, or the timeout is
+ * 0; `denied` if it may not be run
+ */
+export function findHooks(values: UploadHookValues, root: string | undefined): FoundHooks {
+  if (values["hook-timeout"] < 1) {
+    throw new FerryError("usage", "a command needs some time: --hook-timeout is more than 0");
+  }
+  const timeout = Math.min(values["hook-timeout"], MAX_TIMEOUT_MS);
+  const programs = Programs.over({ cwd: root ?? "/", root, purpose: "run commands for uploads" });
+  const find = (option: "before-store" | "on-stored") => {
+    const line = values[option];
+    return line === undefined ? undefined : HookCommand.find(line, programs, { option, timeout });
+  };
+  const given = values["hook-queue"];
+  const queue = given === undefined ? undefined : resolve(given);
+  if (queue !== undefined && programs.inReach(queue)) {
+    throw new FerryError(
+      "usage",
+      `--hook-queue ${
+        quote(given!)
+      } leads into the directory that is served, where clients could ` +
+        "change the queue: name another one, or leave it away",
+    );
+  }
+  return { beforeStore: find("before-store"), onStored: find("on-stored"), timeout, queue };
+}
+
 /** Where the programs run. */
 export interface UploadHookPlace {
   /** The directory that clients write to; undefined if there is none on this machine. */
@@ -57,29 +98,18 @@ export class UploadHooks implements AsyncDisposable {
   /**
    * Looks the programs up, and goes on with the uploads that an earlier process has left in the queue.
    *
-   * @throws {FerryError} `usage` if there is no such program, clients could replace it or see the queue, or a number is
-   * out of its limits; `denied` if it may not be run; `busy` if another process has the queue
+   * @throws {FerryError} as {@linkcode findHooks}; `busy` if another process has the queue; why it cannot be kept
    */
   static async open(values: UploadHookValues, place: UploadHookPlace): Promise<UploadHooks> {
-    const { "on-stored": onStored, "before-store": beforeStore, "hook-jobs": jobs } = values;
-    if (values["hook-timeout"] < 1) {
-      throw new FerryError("usage", "a command needs some time: --hook-timeout is more than 0");
-    }
-    const timeout = Math.min(values["hook-timeout"], MAX_TIMEOUT_MS);
-    const { root, durable, clock } = place;
-    const purpose = "run commands for uploads";
-    const programs = Programs.over({ cwd: root ?? "/", root, purpose });
-    const find = (option: string, line: string) =>
-      HookCommand.find(line, programs, { option, timeout });
-    const before = beforeStore === undefined
-      ? undefined
-      : beforeStoreHook(find("before-store", beforeStore), { jobs, timeout });
-    if (onStored === undefined) return new UploadHooks(before, undefined);
-    const command = find("on-stored", onStored);
-    const directory = queueDirectory(values["hook-queue"], place, programs);
-    // Nothing can be uploaded.
-    if (directory === undefined) return new UploadHooks(before, undefined);
+    const { beforeStore, onStored: command, timeout, queue } = findHooks(values, place.root);
+    const jobs = values["hook-jobs"];
+    const before = beforeStore && beforeStoreHook(beforeStore, { jobs, timeout });
+    if (!command) return new UploadHooks(before, undefined);
     try {
+      const directory = queueDirectory(queue, place);
+      // Nothing can be uploaded.
+      if (directory === undefined) return new UploadHooks(before, undefined);
+      const { durable, clock } = place;
       const stored = await StoredHook.open({
         ...{ command, directory, durable, jobs, clock },
         attempts: values["hook-attempts"],
@@ -115,24 +145,12 @@ export class UploadHooks implements AsyncDisposable {
 function queueDirectory(
   given: string | undefined,
   { ownDirectory, unwritable }: UploadHookPlace,
-  programs: Programs,
 ): string | undefined {
-  if (given === undefined) {
-    return unwritable ? undefined : ownDirectory?.();
-  }
-  const path = resolve(given);
-  if (programs.inReach(path)) {
-    throw new FerryError(
-      "usage",
-      `--hook-queue ${quote(given)} leads into the directory that is served, where clients could ` +
-        "change the queue: name another one, or leave it away",
-    );
-  }
+  if (given === undefined) return unwritable ? undefined : ownDirectory?.();
   try {
-    Deno.mkdirSync(path, { mode: 0o700 });
+    Deno.mkdirSync(given, { mode: 0o700 });
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return path;
-    throw toFerryError(error).during(`make the directory ${quote(given)} of --hook-queue`);
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
-  return path;
+  return given;
 }

@@ -62,6 +62,7 @@ Deno.test("ferryd --check-config names all that is wrong, each once", async () =
     'http = "0.0.0.0:8080"',
     'http-origin = ["app"]',
     'allow-exec = ["ls", "no-such-command", "no-such-program"]',
+    'before-store = "no-such-check"',
     'token-file = "tokens"',
     'tls-cert = "cert.pem"',
     'anonymous = "reed"',
@@ -84,6 +85,7 @@ Deno.test("ferryd --check-config names all that is wrong, each once", async () =
     /^"app" is no origin of web pages/,
     /^Cannot allow the command "no-such-command": there is no such command on PATH$/,
     /^Cannot allow the command "no-such-program": there is no such command on PATH$/,
+    /^Cannot run the command of --before-store: there is no such command on PATH$/,
   ];
   for (const [at, line] of said.entries()) assertMatch(line, wanted[at] ?? /^$/);
   assertEquals(said.length, wanted.length);

@@ -213,7 +213,7 @@ Deno.test({
       [["--before-store", "  "], "--before-store takes a program and its arguments"],
       [on("cat", "--hook-timeout", "0"), "--hook-timeout is more than 0"],
       [on("cat", "--hook-queue", s.root), "leads into the directory that is served"],
-      [on("cat", "--hook-queue", `${s.out}/no/such`), "--hook-queue: no such file"],
+      [on("cat", "--hook-queue", `${s.out}/no/such`), '/no/such": no such file'],
       [on("cat", "--hook-queue", s.script("")), "keep the queue of --on-stored"],
     ];
     for (const [args, says] of cases) {
