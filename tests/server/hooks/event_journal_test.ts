@@ -48,11 +48,12 @@ Deno.test("EventJournal removes files whose events have all been dealt with", as
   await using journal = await dir.open();
   const first = await journal.append({ n: 0 });
   for (let n = 1; n < 10; n++) journal.done(await journal.append({ n, filler }));
-  // The first one has an event that is left; those between are gone.
+  await journal.append({ n: 10 });
+  // The first one has an event that is left, and so has the last one; those between are gone.
   assertEquals(dir.files.length, 2);
   assertEquals(dir.files[0], "events-1.jsonl");
   journal.done(first);
-  await journal.append({ n: 10 });
+  await journal.append({ n: 11 });
   assertEquals(dir.files.length, 1);
 });
 
