@@ -7,7 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, type SecureContext } from "node:tls";
-import { type Address, formatAddress } from "../../lib/core/address.ts";
+import { formatAddress, type Listening } from "../../lib/core/address.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
@@ -21,7 +21,7 @@ import {
   type Listener,
 } from "./listener.ts";
 import { Rejection, REJECTION_MS } from "./rejection.ts";
-import { BACKLOG, keepListening } from "./node_listener.ts";
+import { keepListening, listenNode } from "./node_listener.ts";
 import { guarded } from "../observe/failures.ts";
 import { TlsStream } from "./tls_stream.ts";
 
@@ -90,7 +90,7 @@ export async function listenTls(
   assertServesTls(Deno.version.deno);
   const { clock } = runtime;
   const source = new TlsSource(secureContext(keyPair));
-  const listening = { kind: "tls" as const, ...await source.listen(address) };
+  const listening = await source.listen(address);
   const loop = AcceptLoop.start<TlsStream>(listening, source, {
     limits,
     traffic,
@@ -151,20 +151,11 @@ class TlsSource implements ConnectionSource<TlsStream> {
   }
 
   /** Starts listening, and returns the actual address. */
-  async listen({ hostname, port, reusePort }: ListenAddress): Promise<Address> {
-    const listening = Promise.withResolvers<void>();
-    this.#server.once("error", listening.reject);
-    const options = { host: hostname, port, reusePort, backlog: BACKLOG };
-    this.#server.listen(options, () => listening.resolve());
-    try {
-      await listening.promise;
-    } catch (error) {
-      throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
-    }
-    this.#server.on("error", (error) => this.#next?.reject(error));
+  async listen(address: ListenAddress): Promise<Listening> {
+    const onError = (error: Error) => this.#next?.reject(error);
+    const listening = await listenNode(this.#server, address, "tls", onError);
     this.#accepting = keepListening(this.#server);
-    const bound = this.#server.address() as { address: string; port: number };
-    return { hostname: bound.address, port: bound.port };
+    return listening;
   }
 
   accept(): Promise<TlsStream> {

@@ -5,20 +5,20 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { type Address, formatAddress, type Listening } from "../../../lib/core/address.ts";
-import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { type Address, formatAddress } from "../../../lib/core/address.ts";
+import { FerryError } from "../../../lib/core/errors.ts";
 import { Sessions } from "../../auth/sessions.ts";
 import { ShownTokens } from "../../auth/shown_tokens.ts";
 import type { ConnectionLimits } from "../../net/connection_limits.ts";
 import type { ListenAddress, Listener } from "../../net/listener.ts";
-import { BACKLOG, keepListening } from "../../net/node_listener.ts";
+import { keepListening, listenNode } from "../../net/node_listener.ts";
 import { REJECTION_MS } from "../../net/rejection.ts";
 import type { KeyPair } from "../../net/tls_listener.ts";
-import { guarded, logFailure } from "../../observe/failures.ts";
+import { guarded } from "../../observe/failures.ts";
 import type { Refusal } from "../../observe/operation.ts";
 import type { HttpService } from "./exchange/exchange.ts";
 import { NO_TUNNEL, refusalOf } from "./refusal.ts";
@@ -107,7 +107,7 @@ export async function listenHttp(
   server.on("connect", ({ socket }: IncomingMessage) => {
     guarded("refuse a request", () => connections.of(socket)?.refuse(NO_TUNNEL));
   });
-  const listening = await listen(server, address, tls ? "https" : "http");
+  const listening = await listenNode(server, address, tls ? "https" : "http");
   const accepting = keepListening(server);
   let closing: Promise<void> | undefined;
   return {
@@ -133,29 +133,6 @@ function complete(service: HttpOptions["service"]): HttpService {
   const { authority, records } = service;
   const tokens = new ShownTokens(authority);
   return { ...service, tokens, sessions: new Sessions(authority, records) };
-}
-
-async function listen(
-  server: Server,
-  { hostname, port, reusePort }: ListenAddress,
-  kind: "http" | "https",
-): Promise<Listening> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  server.listen({ port, host: hostname, reusePort, backlog: BACKLOG }, resolve);
-  try {
-    await promise;
-  } catch (error) {
-    throw toFerryError(error).during(`listen on ${formatAddress({ hostname, port })}`);
-  }
-  server.on("error", (error) => {
-    logFailure("Cannot accept a connection on {kind}: {reason} ({code})", error, {
-      properties: { kind },
-      level: "warn",
-    });
-  });
-  const bound = server.address() as { address: string; port: number };
-  return { kind, hostname: bound.address, port: bound.port };
 }
 
 type ConnectionsOptions = HttpOptions & { readonly service: HttpService };
