@@ -98,12 +98,6 @@ function mayAsk(): boolean {
 /** Whether no space is left for this user on the file system of a path; false also if that cannot be found out. */
 export async function isFull(path: string): Promise<boolean> {
   if (!mayAsk()) return false;
-  const { statfsSync } = await import("node:fs");
-  try {
-    const { blocks, bavail } = statfsSync(path);
-    // Without any blocks the size is unknown: CephFS says so while no manager daemon counts.
-    return blocks > 0 && bavail === 0;
-  } catch {
-    return false;
-  }
+  const { spaceAt } = await import("./space.ts");
+  return spaceAt(path)?.free === 0;
 }

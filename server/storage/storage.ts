@@ -24,6 +24,7 @@ import type { LimitsDirectories } from "./quotas.ts";
 import type { StagedTrees } from "./staged_trees.ts";
 import type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
 import type { SymbolicLinks } from "./symbolic_links.ts";
+import type { TellsUsage } from "./usage.ts";
 
 export type { Bounds } from "./bounds.ts";
 export type { BlockHashes, FileRange, StoredFile } from "./stored_file.ts";
@@ -318,14 +319,13 @@ export interface PartialUploads {
 }
 
 /** A tree of files. */
-export interface Storage extends ContentFinder, LimitsDirectories, AsyncDisposable {
+export interface Storage extends ContentFinder, LimitsDirectories, TellsUsage, AsyncDisposable {
   /** Keeps partial uploads. Default: undefined, uploads cannot be resumed. */
   readonly partialUploads?: PartialUploads | undefined;
   /** Keeps symbolic links. Default: undefined, clients cannot make any. */
   readonly links?: SymbolicLinks | undefined;
   /** Publishes directories as one. Default: undefined, a directory cannot get its name in one step. */
   readonly stagedTrees?: StagedTrees | undefined;
-
   /** The local directory that clients write to; no program from there is ever run. Default: undefined, there is none. */
   readonly root?: string | undefined;
 

@@ -21,6 +21,7 @@ import {
   writeTreeRecord,
 } from "./tree_record.ts";
 import { TreeContents } from "./tree_contents.ts";
+import { type Amount, sumOf } from "../usage.ts";
 
 /** The suffix of the names of such directories in an area. */
 const SUFFIX = ".tree";
@@ -96,6 +97,11 @@ export class AreaTrees {
   /** All of them. */
   get all(): KeptTree[] {
     return [...this.#trees.values()];
+  }
+
+  /** How many there are, and the bytes in them, without what an earlier process has left. */
+  get kept(): Amount {
+    return sumOf(this.all.map(({ contents }) => ({ count: 1, bytes: contents.tally?.bytes ?? 0 })));
   }
 
   /**

@@ -145,6 +145,8 @@ export class FsStorage implements Storage {
     return new FsStorage(this.#served, root, bounds);
   }
 
+  /** See {@linkcode Storage.usage}. */
+  readonly usage: NonNullable<Storage["usage"]> = () => attempt(() => this.#served.usage());
   /** See {@linkcode Storage.assertServing}. */
   assertServing(): Promise<void> {
     return attempt(() => this.#served.assertServing());
@@ -284,13 +286,11 @@ export class FsStorage implements Storage {
       return { child, info, listed: this.#listedOf(filename, place.info) };
     } catch (reason) {
       const error = fileError(reason);
-      const isLink = info?.isSymlink === true;
       // A dangling link, or one that leads out of the root. Clients see no difference, since they may not look there.
-      if (isLink && LEADS_NOWHERE.includes(error.code)) {
+      if (info?.isSymlink && LEADS_NOWHERE.includes(error.code)) {
         return { child, info, listed: { filename, omitted: "link" } };
       }
-      // An error without a cause comes from ferry itself: it hides the state directory, or an entry that is out of
-      // bounds.
+      // An error without a cause is one of ferry itself: it hides the state directory, or what is out of bounds.
       if (error.cause === undefined && HIDDEN.includes(error.code)) return { child };
       return { child, listed: { filename, omitted: error } };
     }

@@ -10,6 +10,7 @@ import { DirectoryFlushes } from "../../../lib/files/directory_flush.ts";
 import { BlockHashCache } from "./block_hash_cache.ts";
 import { ChecksumCache } from "./checksum_cache.ts";
 import { type FileSystem, fileSystemAt } from "../../../lib/file_system/file_system.ts";
+import { spaceAt } from "../../../lib/file_system/space.ts";
 import { FerryError, fileError } from "../../../lib/core/errors.ts";
 import { PLATFORM } from "../../../lib/core/platform.ts";
 import type { Durability } from "../../../lib/files/durability.ts";
@@ -29,6 +30,7 @@ import { makeDirectory } from "./open_directory.ts";
 import { MergeQueue } from "./sorted_names.ts";
 import { StagingAreas } from "./staging_areas.ts";
 import type { Storage } from "../storage.ts";
+import { type StorageUsage, sumOf } from "../usage.ts";
 import { StateDirectory } from "./state_directory.ts";
 import { createRuntime, type Runtime } from "../../../lib/runtime/runtime.ts";
 
@@ -267,6 +269,23 @@ export class ServedRoot implements AsyncDisposable {
   assertServing(): void {
     this.root.assertStanding();
     this.assertHeld();
+  }
+
+  /**
+   * What it holds and could take. Nothing is counted for that: it takes no longer with more files.
+   *
+   * @throws {FerryError} as {@linkcode ServedRoot.assertServing}
+   */
+  usage(): StorageUsage {
+    this.assertServing();
+    const { limit, used } = this.quota;
+    const areas = this.#areas?.all ?? [];
+    return {
+      disk: spaceAt(this.root.path),
+      quota: limit === undefined ? undefined : { limit, used },
+      partialUploads: sumOf(areas.map(({ kept }) => kept)),
+      stagedTrees: sumOf(areas.map(({ trees }) => trees.kept)),
+    };
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 
 import type { Runtime } from "../../../lib/runtime/runtime.ts";
-import { statfsSync } from "node:fs";
+import { spaceAt } from "../../../lib/file_system/space.ts";
 import type { Algorithm } from "../../../lib/core/checksum.ts";
 import type { PrefixDigest, SavedPrefix } from "../../../lib/digest/prefix_digest.ts";
 import { type Directory, makeDirectory } from "./open_directory.ts";
@@ -25,6 +25,7 @@ import type { PartEntry } from "../../../lib/core/entry.ts";
 import { mountedAnew } from "./root_directory.ts";
 import { type Partial, StagedUpload, type StagedUploadHost } from "./staged_upload.ts";
 import type { DiscardOptions } from "../storage.ts";
+import { type Amount, sumOf } from "../usage.ts";
 import { AreaTrees, isTreeName } from "./area_trees.ts";
 import { KeptParts } from "./kept_parts.ts";
 import type { OtherAreas } from "./other_areas.ts";
@@ -341,17 +342,8 @@ export class StagingArea {
    */
   assertRoom(size: number): void {
     using directory = this.#options.enter();
-    let free: number;
-    try {
-      const { blocks, bavail, bsize } = statfsSync(directory.path);
-      // CephFS says so while no manager daemon counts.
-      if (blocks === 0) return;
-      free = bavail * bsize;
-    } catch {
-      // Not every system reports the free space.
-      return;
-    }
-    if (size > free) throw new FerryError("no_space", "no space left on the device");
+    const space = spaceAt(directory.path);
+    if (space && size > space.free) throw new FerryError("no_space", "no space left on the device");
   }
 
   /** Whether a file or a tree in it is being written. */
@@ -364,11 +356,10 @@ export class StagingArea {
     return this.isWritten || this.#partials.own.size > 0 || this.trees.any;
   }
 
-  /** The total size of the partial uploads of all owners, in bytes. */
-  get bytes(): number {
-    return [...this.#partials.own.values()].reduce(
-      (sum, { record }) => sum + storedBytes(record),
-      0,
+  /** The partial uploads of all owners, without those of other processes. */
+  get kept(): Amount {
+    return sumOf(
+      this.#partials.own.values().map(({ record }) => ({ count: 1, bytes: storedBytes(record) })),
     );
   }
 

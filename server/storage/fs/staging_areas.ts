@@ -101,7 +101,7 @@ export class StagingAreas implements Disposable {
         })
         : undefined,
     });
-    onCounted(main.bytes);
+    onCounted(main.kept.bytes);
     const { id, areas } = state.inTurn(() => recordIn(state));
     const opened = new StagingAreas(options, main, id);
     repairPublications(options.root, main);
@@ -170,7 +170,7 @@ export class StagingAreas implements Disposable {
       const message = `nothing can be staged on the file system there: ${error.reason}`;
       throw new FerryError(error.code, message, { cause: error });
     }
-    this.#options.onCounted(area.area.bytes);
+    this.#options.onCounted(area.area.kept.bytes);
     this.#areas.set(name, area);
     this.#missing.delete(name);
     this.#record();
@@ -196,7 +196,7 @@ export class StagingAreas implements Disposable {
 
   #forget(area: ForeignArea): void {
     area[Symbol.dispose]();
-    this.#options.onCounted(-area.area.bytes);
+    this.#options.onCounted(-area.area.kept.bytes);
     this.#areas.delete(area.name);
     this.#record();
   }
