@@ -160,6 +160,7 @@ export type {
   StoreOptions,
   WithinOptions,
 } from "./server/storage/storage.ts";
+export type { Amount, StorageUsage, TellsUsage } from "./server/storage/usage.ts";
 export type { BlockHashes, FileRange } from "./server/storage/stored_file.ts";
 export type { PieceTarget, StoredPiece } from "./lib/files/stored_pieces.ts";
 export type {
@@ -223,6 +224,7 @@ export type {
   Requester,
   RunningOperation,
 } from "./server/observe/operation.ts";
+export type { ScrubFindings, ScrubPass } from "./server/observe/metrics/scrub_metrics.ts";
 export type { HttpServeOptions, ServerSettings } from "./server/configuration/settings.ts";
 export type { ProposedUpload, PublishedDirectory, StoredUpload } from "./server/files/upload.ts";
 export { type ReloadOptions, serve, type ServeOptions, type Server } from "./server/serve.ts";

@@ -1,5 +1,5 @@
-// deno-std publishes the sources of @std/* without their types, and so do negotiator and tar-stream: what ferry uses of
-// them, declared.
+// deno-std publishes the sources of @std/* without their types, and so do negotiator, tar-stream and the single modules of
+// prom-client: what ferry uses of them, declared.
 
 declare module "@std/assert" {
   export function assert(condition: unknown, message?: string): asserts condition;
@@ -183,4 +183,45 @@ declare module "tar-stream/headers" {
   export function encodePax(
     options: { name?: string; pax?: Record<string, string> },
   ): Uint8Array<ArrayBuffer>;
+}
+
+declare module "prom-client/registry" {
+  export default class Registry {
+    readonly contentType: string;
+    metrics(): Promise<string>;
+  }
+}
+
+declare module "prom-client/counter" {
+  export default class Counter<Label extends string = never> {
+    constructor(options: import("prom-client/gauge").MetricOptions<Label>);
+    inc(labels: Readonly<Record<Label, string>>, by?: number): void;
+    inc(by?: number): void;
+  }
+}
+
+declare module "prom-client/gauge" {
+  interface MetricOptions<Label extends string> {
+    name: string;
+    help: string;
+    labelNames?: readonly Label[];
+    registers: readonly import("prom-client/registry").default[];
+  }
+  export default class Gauge<Label extends string = never> {
+    constructor(options: MetricOptions<Label>);
+    set(labels: Readonly<Record<Label, string>>, value: number): void;
+    set(value: number): void;
+    reset(): void;
+    remove(): void;
+  }
+}
+
+declare module "prom-client/histogram" {
+  export default class Histogram<Label extends string = never> {
+    constructor(
+      options: import("prom-client/gauge").MetricOptions<Label> & { buckets: readonly number[] },
+    );
+    observe(labels: Readonly<Record<Label, string>>, value: number): void;
+    observe(value: number): void;
+  }
 }

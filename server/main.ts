@@ -89,16 +89,17 @@ async function run(options: ServeValues): Promise<void> {
   await using hooks = await openHooks(options, directory, runtime);
   let tokens = readTokens(options);
   const counter = new TrafficCounter();
+  await using scrub = await startScrub(options, storage, runtime);
   const server = await serve({
     storage,
     runtime,
     observers: [counter, ...logs.audit ? [logs.audit] : [], ...hooks?.observers ?? []],
     ...settings,
+    scrubbed: scrub && (() => scrub.state),
     tokens,
     tls: await readKeyPair(options),
     beforeStore: hooks?.beforeStore,
   });
-  await using _scrub = await startScrub(options, storage, runtime);
   const expire = () => {
     const ttl = options["partial-ttl"];
     guarded("remove old partial uploads", () => storage.partialUploads?.expire(ttl));

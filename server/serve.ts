@@ -30,11 +30,14 @@ import { Receipts } from "./receipts.ts";
 import { DEFAULT_SCOPES, grantEverywhere } from "./auth/grants.ts";
 import type { Scope } from "../lib/core/scope.ts";
 import { Authority } from "./auth/authority.ts";
+import { collectMetrics, traceOperations } from "./monitoring.ts";
 import { listenLineExec } from "./protocols/line_exec/line_exec.ts";
 import { listenTcpEcho, listenUdpEcho } from "./protocols/echo/echo.ts";
 import { AllowedCommands } from "./exec/allowed_commands.ts";
 import { Hooks, type ServerHooks } from "./observe/hooks.ts";
 import type { BeforeStore, Observer, OpenConnection } from "./observe/operation.ts";
+import type { Metrics } from "./observe/metrics/metrics.ts";
+import type { ScrubFindings } from "./observe/metrics/scrub_metrics.ts";
 import { operationLog } from "./observe/operation_log.ts";
 import { Traffic } from "./observe/traffic.ts";
 import { openHttp } from "./open_http.ts";
@@ -57,6 +60,8 @@ export interface ServeOptions extends ServerHooks, ServerSettings {
    * all uploads that the grants allow are let in.
    */
   beforeStore?: BeforeStore | undefined;
+  /** What a scrubbing of the storage has found so far, for `metrics`. Default: undefined, there is none. */
+  scrubbed?: (() => ScrubFindings) | undefined;
   /** What else is told of connections and operations, at once. Default: nothing. */
   observers?: readonly Observer[] | undefined;
   /** Ends the server when it is aborted, as {@linkcode Server.close} does. Default: none. */
@@ -137,10 +142,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
   assertSettings(options);
   limitByTokens(options.storage, options.tokens);
   const shared = prepare(options);
-  const main = await openMain(options, shared);
-  const listeners: Listener[] = [main];
+  await traceOperations(shared.traffic);
+  const metrics = await collectMetrics(options, shared);
+  const listeners: Listener[] = [];
+  let main: MainListener;
   let web: HttpListener | undefined;
   try {
+    listeners.push(main = await openMain(options, shared));
     const http = httpTerms(options);
     if (http) {
       const opened = await openHttp(http, options, shared);
@@ -153,13 +161,15 @@ export async function serve(options: ServeOptions): Promise<Server> {
     if (tcpEcho) listeners.push(openTcpEcho(tcpEcho, options, shared));
     const udpEcho = udpEchoAddress(options);
     if (udpEcho) listeners.push(await openUdpEcho(udpEcho, options, shared));
+    await metrics?.listen();
     signal?.throwIfAborted();
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close(0)));
+    await metrics?.close();
     throw error;
   }
   const { hooks, traffic } = shared;
-  const server = new ListeningServer({ main, web, listeners, hooks, traffic, signal });
+  const server = new ListeningServer({ main, web, listeners, metrics, hooks, traffic, signal });
   hooks.listening(server.addresses);
   return server;
 }
@@ -321,6 +331,7 @@ interface ServerParts {
   web: HttpListener | undefined;
   /** All listeners, the main one included. */
   listeners: readonly Listener[];
+  metrics: Metrics | undefined;
   hooks: Hooks;
   traffic: Traffic;
   signal: AbortSignal | undefined;
@@ -335,7 +346,8 @@ class ListeningServer implements Server {
 
   constructor(parts: ServerParts) {
     this.#parts = parts;
-    this.addresses = parts.listeners.map(({ listening }) => listening);
+    const { listeners, metrics } = parts;
+    this.addresses = [...listeners.map(({ listening }) => listening), ...metrics?.listening ?? []];
     parts.signal?.addEventListener("abort", this.#stop);
   }
 
@@ -350,7 +362,9 @@ class ListeningServer implements Server {
   reload(options: ReloadOptions): void {
     if (this.#closing) return;
     this.#parts.main.reload(options);
-    if (options.tls) this.#parts.web?.replace(options.tls);
+    if (!options.tls) return;
+    this.#parts.web?.replace(options.tls);
+    this.#parts.metrics?.replace(options.tls);
   }
 
   close({ drainTimeout = 10_000 }: { drainTimeout?: number } = {}): Promise<void> {
@@ -362,9 +376,11 @@ class ListeningServer implements Server {
   }
 
   async #end(drainTimeout: number): Promise<void> {
-    const { listeners, hooks, signal } = this.#parts;
+    const { listeners, metrics, hooks, signal } = this.#parts;
     signal?.removeEventListener("abort", this.#stop);
+    metrics?.drain();
     await Promise.all(listeners.map((listener) => listener.close(drainTimeout)));
+    await metrics?.close();
     await hooks.settle();
   }
 

@@ -35,6 +35,8 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/admin": "lib/core server/auth server/observe server/storage",
   "server/hooks": "lib/core lib/files lib/wire/operations server/exec server/files server/observe",
   "server/net": "lib/core lib/runtime lib/wire server/observe",
+  "server/observe/metrics":
+    "lib/core lib/files server/files server/net server/observe server/storage",
   "server/protocols/ferry/exchange":
     "lib/core lib/runtime lib/transfer lib/wire lib/wire/operations " +
     "server/auth server/exec server/files server/observe server/shares server/storage",
@@ -72,7 +74,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
     "server/configuration server/storage/fs server/storage/s3",
   "server":
     "lib/cli lib/core lib/line_exec lib/runtime lib/security lib/wire server/admin server/auth server/cli server/cli/commands server/configuration server/exec server/files server/hooks server/net " +
-    "server/observe server/protocols/echo server/protocols/ferry server/protocols/http " +
+    "server/observe server/observe/metrics server/protocols/echo server/protocols/ferry server/protocols/http " +
     "server/protocols/line_exec server/scrub server/shares server/storage server/storage/fs server/storage/memory server/storage/s3",
 
   "client/net":

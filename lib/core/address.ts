@@ -117,4 +117,5 @@ export type ListenerKind =
   | "https"
   | "classic-exec"
   | "tcp-echo"
-  | "udp-echo";
+  | "udp-echo"
+  | "metrics";

@@ -299,6 +299,12 @@ lets bash, zsh or fish complete its command line.`,
       default: "16MiB",
       help: "read no more bytes a second for that; 0: any number, in a fifth of the time",
     },
+    metrics: {
+      kind: "text",
+      value: "HOST:PORT",
+      help:
+        "where to answer monitoring systems over HTTP: /metrics for Prometheus, /healthz, /readyz",
+    },
     log: {
       kind: "text",
       value: "text|json",

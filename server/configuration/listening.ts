@@ -38,6 +38,7 @@ export const SETTINGS_CHECKS: readonly ((settings: ServerSettings) => unknown)[]
   lineExecAddress,
   tcpEchoAddress,
   udpEchoAddress,
+  metricsAddress,
   assertApart,
 ];
 
@@ -123,14 +124,26 @@ export function udpEchoAddress(settings: ServerSettings): Address | undefined {
     : openEcho(parseAddress(settings.udpEcho, { defaultPort: null }), settings);
 }
 
+/**
+ * Where to answer monitoring systems; undefined if that is not asked for. It is no address that several processes share:
+ * each has metrics of its own.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function metricsAddress({ metrics }: ServerSettings): Address | undefined {
+  return metrics === undefined ? undefined : parseAddress(metrics, { defaultPort: null });
+}
+
 function openEcho<At extends Address>(address: At, settings: ServerSettings): At {
   assertOpenedTo(address, { ...settings, tokens: undefined }, "echo");
   return address;
 }
 
 /** Refuses one address for several listeners over TCP. */
-function assertApart({ listen = "127.0.0.1", http, classicExec, tcpEcho }: ServerSettings): void {
-  const given = { listen, http, "classic-exec": classicExec, "tcp-echo": tcpEcho };
+function assertApart(
+  { listen = "127.0.0.1", http, classicExec, tcpEcho, metrics }: ServerSettings,
+): void {
+  const given = { listen, http, "classic-exec": classicExec, "tcp-echo": tcpEcho, metrics };
   const taken = new Map<string, string>();
   for (const [option, text] of Object.entries(given)) {
     if (text === undefined) continue;

@@ -76,6 +76,11 @@ export interface ServerSettings extends HttpServeOptions {
    * and with Deno's flag `--unstable-net`. Default: false.
    */
   reusePort?: boolean | undefined;
+  /**
+   * `HOST:PORT` of a listener for monitoring systems: `/metrics` has numbers in the text format of Prometheus, `/healthz`
+   * and `/readyz` say whether the server is alive and ready. Anybody who reaches it may ask. Default: none.
+   */
+  metrics?: string | undefined;
 }
 
 /** Options of a server about HTTP. */

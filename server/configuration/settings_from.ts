@@ -37,6 +37,7 @@ export function settingsFrom(options: ServeValues): ServerSettings {
     maxConnections: options["max-connections"],
     maxConnectionsPerSource: options["max-connections-per-source"],
     maxCompressed: options["max-compressed"],
+    metrics: options.metrics,
   };
 }
 

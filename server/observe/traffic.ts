@@ -38,7 +38,7 @@ export interface OpenedConnection {
 
 /** All connections of one server. Tells observers what happens on them. */
 export class Traffic {
-  readonly #observers: readonly Observer[];
+  readonly #observers: Observer[];
   readonly #clock: Clock;
   readonly #beforeStore: BeforeStore | undefined;
   readonly #open = new Set<ClientConnection>();
@@ -48,7 +48,7 @@ export class Traffic {
    * @param beforeStore decides which uploads are let in. Default: undefined, all
    */
   constructor(observers: readonly Observer[], clock: Clock, beforeStore?: BeforeStore) {
-    this.#observers = observers;
+    this.#observers = [...observers];
     this.#clock = clock;
     this.#beforeStore = beforeStore;
   }
@@ -56,6 +56,11 @@ export class Traffic {
   /** The open connections, in the order in which they were opened. */
   get connections(): ReadonlySet<ClientConnection> {
     return this.#open;
+  }
+
+  /** Tells another observer what happens from now on. */
+  observe(observer: Observer): void {
+    this.#observers.push(observer);
   }
 
   /** Takes note of a connection that was admitted. It has to be ended. */

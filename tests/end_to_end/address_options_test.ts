@@ -46,6 +46,7 @@ Deno.test("ferryd says of each address to listen on what is wrong with it", asyn
       ["--listen", address],
       ["--config", config],
       ["--http", address],
+      ["--metrics", address],
       ["--tcp-echo", address],
       ["--udp-echo", address],
       ["--classic-exec", address, "--allow-shell"],
