@@ -18,6 +18,7 @@ import { httpGet, httpIdle, httpPut, httpSmall, httpTus } from "./http.ts";
 import { limitRate } from "./limit_rate.ts";
 import { type Bench, sizeText } from "./measure.ts";
 import { memory } from "./memory.ts";
+import { observe } from "./observe.ts";
 import { oneFile, oneFileOverTls } from "./one_file.ts";
 import { SSHD, versionOf } from "./peers.ts";
 import { publication } from "./publish.ts";
@@ -164,6 +165,11 @@ const CASES: readonly Case[] = [
     run: httpSmall,
   },
   { name: "http-idle", title: () => "1000 idle connections of HTTP", run: httpIdle },
+  {
+    name: "observe",
+    title: ({ files }) => `${files} files of 4 KiB to a server that is observed`,
+    run: observe,
+  },
   { name: "memory", title: () => "peaks of resident memory", run: memory },
 ];
 

@@ -50,9 +50,9 @@ export async function publication(bench: Bench): Promise<string> {
     const used: number[] = [];
     processor.set(name, used);
     const run = async () => {
-      const before = await processorSeconds(ferry.pid);
+      const before = await processorSeconds(ferry.server.pid);
       await ferry.run();
-      used.push(await processorSeconds(ferry.pid) - before);
+      used.push(await processorSeconds(ferry.server.pid) - before);
     };
     contestants.push({ ...ferry, run });
   }

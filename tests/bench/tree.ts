@@ -158,25 +158,30 @@ export function countFiles(directory: string): number {
   return files;
 }
 
-/** An upload or a download by ferry, with a server of its own, whose process is `pid`. */
+/** An upload or a download by ferry, with a server of its own, which gets the options `serve`. */
 export async function ferryOnTree(
   bench: Bench,
   options: TreeOptions,
-  { name, durability, more = [] }: { name: string; durability: "full" | "none"; more?: string[] },
+  { name, durability, more = [], serve = [] }: {
+    name: string;
+    durability: "full" | "none";
+    more?: string[];
+    serve?: string[];
+  },
   stack: AsyncDisposableStack,
-): Promise<Contestant & { pid: number }> {
+): Promise<Contestant & { server: Ferryd }> {
   const ends = endsOf(bench, options);
-  const { address, pid } = stack.use(await Ferryd.start(ends.root, ["--durability", durability]));
+  const server = stack.use(await Ferryd.start(ends.root, ["--durability", durability, ...serve]));
   const args = options.direction === "put"
     ? ["put", ends.local]
     : ["get", "tree", "--out", ends.local, "--durability", durability];
   const all = [...args, ...more, "--quiet"];
   return {
     name,
-    pid,
+    server,
     ...target(bench, ends),
     run: async () => {
-      await succeed(name, spawnFerry(all, { server: address }), bench.signal);
+      await succeed(name, spawnFerry(all, { server: server.address }), bench.signal);
     },
   };
 }
