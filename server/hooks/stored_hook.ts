@@ -5,6 +5,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import { setImmediate } from "node:timers";
 import { type Clock, sleep, type Timer } from "../../lib/core/clock.ts";
 import { fileError, toFerryError } from "../../lib/core/errors.ts";
 import { join } from "../../lib/core/paths.ts";
@@ -114,7 +115,9 @@ export class StoredHook implements Observer, AsyncDisposable {
     }
     this.#tellDropped();
     this.#left++;
-    this.#begin(await this.#journal.append(input));
+    const entry = await this.#journal.append(input);
+    // Starting a program takes milliseconds. The reply to the client is sent before, within a turn of the event loop.
+    setImmediate(() => setImmediate(() => this.#begin(entry)));
   }
 
   #tellDropped(): void {
