@@ -144,7 +144,7 @@ function writeExactly(directory: string, bytes: Uint8Array, durable: boolean): s
   try {
     using file = openExactly(path, { write: true });
     for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-    if (durable) file.syncSync();
+    if (durable) file.syncDataSync();
     return path;
   } catch (error) {
     Deno.removeSync(path);

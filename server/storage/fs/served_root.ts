@@ -382,7 +382,7 @@ function secretOf(state: StateDirectory | undefined): Uint8Array {
   const path = state.directory.at(SECRET);
   return state.inTurn(() => {
     if (isTaken(path)) return decodeHex(readExactly(path));
-    replaceExactly(path, new TextEncoder().encode(encodeHex(made)));
+    replaceExactly(path, new TextEncoder().encode(encodeHex(made)), { durable: true });
     return made;
   });
 }

@@ -23,6 +23,7 @@ import {
   assertKnownFormat,
   MAX_VERSION_BYTES,
   OWN_VERSION,
+  STATE_FORMAT,
   VERSION_FILE,
 } from "../state_version.ts";
 
@@ -269,7 +270,12 @@ function claimVersion(directory: Directory): void {
   const text = info?.isFile ? readExactly(path, MAX_VERSION_BYTES) : "";
   if (text === OWN_VERSION) return;
   if (info) assertKnownFormat(text, RESERVED_DIRECTORY);
-  replaceExactly(path, new TextEncoder().encode(OWN_VERSION), { durable: true });
+  try {
+    replaceExactly(path, new TextEncoder().encode(OWN_VERSION), { durable: true });
+  } catch (error) {
+    // Without it the state has the oldest format, which it has. A disk that fails is told of at each upload.
+    if (STATE_FORMAT > 1) throw error;
+  }
 }
 
 /** Removes the files that processes were killed at writing before they got their names. */
