@@ -1,6 +1,6 @@
 /**
- * What it costs a server to be observed: many small uploads with metrics, with the log as JSON lines, and without; and
- * how fast metrics are answered meanwhile.
+ * What it costs a server to be observed: many small uploads with metrics, a log file and an audit trail, and without;
+ * and how fast metrics are answered meanwhile.
  *
  * @module
  */
@@ -17,10 +17,13 @@ const GOALS = { time: 1.03, answer: 50 } as const;
 const ASK_EVERY_MS = 10;
 
 /** The contestants: their names, and the options of their servers. */
-const SERVERS = {
-  "ferry": [],
-  "ferry, observed": ["--metrics", "127.0.0.1:0", "--log", "json"],
-} as const;
+function servers(dir: string): [name: string, serve: string[]][] {
+  const files = ["--log-file", `${dir}/log`, "--audit", `${dir}/audit`];
+  return [
+    ["ferry", []],
+    ["ferry, observed", ["--metrics", "127.0.0.1:0", "--log", "json", ...files]],
+  ];
+}
 
 /** Times uploads to servers that are observed and not, and asks for metrics during one more. */
 export async function observe(bench: Bench): Promise<string> {
@@ -28,11 +31,11 @@ export async function observe(bench: Bench): Promise<string> {
   const options = { input: makeTree(bench), direction: "put" } as const;
   const used = new Map<string, number[]>();
   const contestants = [];
-  for (const [name, serve] of Object.entries(SERVERS)) {
+  for (const [name, serve] of servers(bench.dir)) {
     const contestant = await ferryOnTree(bench, options, {
       name,
       durability: "none",
-      serve: [...serve],
+      serve,
     }, stack);
     used.set(name, []);
     contestants.push({
