@@ -7,6 +7,7 @@ import { ferry, TempDir } from "../support/programs.ts";
 /** Commands that connect to a server and transfer nothing, with their arguments. */
 const ASKING: Readonly<Record<string, string[]>> = {
   ping: [],
+  doctor: [],
   ls: [],
   stat: ["f"],
   rm: ["f"],
@@ -22,6 +23,9 @@ const PLANNING: Readonly<Record<string, string[]>> = {
   put: ["f", "--dry-run"],
   get: ["f", "--dry-run"],
 };
+
+/** What takes as long as a transfer, since the server reads files. */
+const READING = ["verify"];
 
 /** Aliases of these commands. */
 const ALIASES = ["upload", "download", "cat"];
@@ -83,14 +87,14 @@ async function assertGivesUp(port: number, name: string, args: string[]): Promis
   assert(!stdout.includes('"event":"retry"'), said);
 }
 
-Deno.test("no command but real transfers tries again by itself, and none is patient for longer than 8 s", () => {
+Deno.test("no command but those that take long tries again by itself, and none is patient for longer than 8 s", () => {
   for (const { name, options } of having("connect-timeout")) {
     const patience = options["connect-timeout"] as { default: string };
     assert(parseTime(patience.default)! <= 8000, name);
   }
   const retrying = having("retries")
     .filter(({ options }) => (options.retries as { default: string }).default !== "0");
-  const transfers = [...Object.keys(PLANNING), ...ALIASES];
+  const transfers = [...Object.keys(PLANNING), ...ALIASES, ...READING];
   assertEquals(retrying.map(nameOf).sort(), transfers.sort());
   const all = having("connect-timeout").map(nameOf);
   assertEquals(all.sort(), [...transfers, ...Object.keys(ASKING)].sort());

@@ -10,7 +10,8 @@ function snapshot(root: string): Record<string, string> {
     for (const { name, isDirectory, isSymlink } of Deno.readDirSync(path)) {
       const at = `${path}/${name}`;
       // The server's own index may remember checksums, and its lease says all the time that it lives.
-      if (name.startsWith("index.db") || name === "leases") continue;
+      // Its socket is no file.
+      if (name.startsWith("index.db") || name === "leases" || name === "sockets") continue;
       if (isSymlink) seen[at] = Deno.readLinkSync(at);
       else if (isDirectory) seen[`${at}/`] = "", look(at);
       else seen[at] = `${Deno.statSync(at).mtime?.getTime()} ${Deno.readTextFileSync(at)}`;

@@ -113,7 +113,8 @@ Deno.test("a HEAD has the header of the GET, and no body", async () => {
   const methods = ["GET", "HEAD", "HEAD"];
   const [got, ...heads] = await conversation(server.port, sent, { methods });
   for (const head of heads) {
-    assertEquals({ ...head.headers, date: "" }, { ...got!.headers, date: "" });
+    const own = { date: "", "x-request-id": "" };
+    assertEquals({ ...head.headers, ...own }, { ...got!.headers, ...own });
   }
   assertEquals(heads.length, 2);
 });
