@@ -5,6 +5,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { type Outcome, TempDir } from "../support/programs.ts";
 import { runTool } from "../support/tools.ts";
 
@@ -39,11 +40,15 @@ exec systemd-nspawn --quiet --register=no --keep-unit --private-network --consol
   --directory="$1/layer/root" --bind="$1/trial:/trial" --boot systemd.unit=trial.target
 `;
 
+/** The reason why no machine can be booted here, such as a container that may not mount anything. */
+export class NoMachine extends Error {}
+
 /**
  * Boots a machine and runs a script on it, as root, until it ends.
  *
  * @param files what the directory has that is the script's first argument: paths here
  * @returns its status, and on `stdout` all that it printed
+ * @throws {NoMachine} if it did not come to the script
  */
 export async function runOnMachine(script: string, files: readonly string[]): Promise<Outcome> {
   await using dir = new TempDir();
@@ -54,5 +59,7 @@ export async function runOnMachine(script: string, files: readonly string[]): Pr
   for (const [name, text] of Object.entries(UNITS)) dir.write(`trial/${name}`, text);
   const boot = ["--mount", "--propagation", "private", "sh", "-c", BOOT, "sh", dir.path];
   const { code, stderr } = await runTool("unshare", boot, dir.path);
-  return { code, stdout: Deno.readTextFileSync(dir.join("trial/said")), stderr };
+  const said = dir.join("trial/said");
+  if (!existsSync(said)) throw new NoMachine(stderr.trim().split("\n").at(-1));
+  return { code, stdout: Deno.readTextFileSync(said), stderr };
 }
