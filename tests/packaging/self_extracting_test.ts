@@ -4,7 +4,7 @@ import { bundle, ENTRY } from "../../packaging/bundle.ts";
 import { PROGRAMS, PROJECT } from "../../packaging/program.ts";
 import { makeSelfExtracting, packWithCaxa } from "../../packaging/self_extracting.ts";
 import { hostTarget, targetOf } from "../../packaging/target.ts";
-import { Elsewhere, ignore, makeStandIn } from "../support/executables.ts";
+import { Elsewhere, ignore, makeStandIn, writeExecutable } from "../support/executables.ts";
 import { Mount, testWithMount } from "../support/mount.ts";
 import { ferry, outcome, TempDir } from "../support/programs.ts";
 
@@ -55,7 +55,7 @@ function useInPlaceOfVarTmp(there: Elsewhere, path: string): void {
   const at = head.indexOf(`5) ferry_dir=${last}`);
   assert(at > 0);
   bytes.set(new TextEncoder().encode(`5) ferry_dir=${path.padEnd(last.length)}`), at);
-  Deno.writeFileSync(file, bytes);
+  writeExecutable(file, bytes);
 }
 
 /** What is in a directory, without what Deno keeps. */
@@ -157,7 +157,7 @@ testLauncher("that was damaged on the way says so, and runs nothing", async (the
     "a flipped bit": flipped,
   };
   for (const [name, bytes] of Object.entries(damaged)) {
-    Deno.writeFileSync(file, bytes);
+    writeExecutable(file, bytes);
     const env = { ...there.env, FERRY_UNPACK_DIR: there.dir.join(name.replaceAll(" ", "-")) };
     const { code, stdout, stderr } = await there.run(["--version"], { env });
     assertEquals([name, code, stdout], [name, 7, ""]);
@@ -165,7 +165,7 @@ testLauncher("that was damaged on the way says so, and runs nothing", async (the
   }
   // In the middle of the script.
   for (const size of [100, 1500, 4000]) {
-    Deno.writeFileSync(file, whole.subarray(0, size));
+    writeExecutable(file, whole.subarray(0, size));
     const { stdout } = await there.run(["--version"]);
     assertEquals([size, stdout], [size, ""]);
   }

@@ -75,6 +75,24 @@ export async function buildSelfExtracting(): Promise<Built> {
   return made.task.stdout.includes("self-extracting") ? made : await build("--self-extracting");
 }
 
+/**
+ * Writes an executable that is run at once. Another process writes it: a process that other tests start at that moment
+ * inherits the files that are open here until it runs its program, and the system runs no file that is open for writing.
+ */
+export function writeExecutable(path: string, bytes: Uint8Array): void {
+  const written = `${path}.written`;
+  Deno.writeFileSync(written, bytes);
+  copyExecutable(written, path);
+  Deno.removeSync(written);
+}
+
+/** Copies an executable that is run at once; see {@linkcode writeExecutable}. */
+export function copyExecutable(from: string, to: string): void {
+  if (Deno.build.os === "windows") return Deno.copyFileSync(from, to);
+  const { success } = new Deno.Command("cp", { args: ["--", from, to] }).outputSync();
+  if (!success) throw new Error(`${from} could not be copied to ${to}`);
+}
+
 /** A small executable for this machine where there is a known one. It is no base binary for `deno compile`. */
 export const NO_BASE_BINARY: string = Deno.build.os === "linux" ? "/bin/true" : DENO;
 
@@ -114,7 +132,7 @@ export class Elsewhere implements AsyncDisposable {
   constructor({ dir }: Pick<Built, "dir">) {
     for (const name of ["bin", "tmp", "root", "cwd"]) Deno.mkdirSync(this.dir.join(name));
     for (const { name } of PROGRAMS) {
-      Deno.copyFileSync(`${dir}/${name}${SUFFIX}`, this.dir.join(`bin/${name}${SUFFIX}`));
+      copyExecutable(`${dir}/${name}${SUFFIX}`, this.dir.join(`bin/${name}${SUFFIX}`));
     }
     this.env = { PATH: "", HOME: "", TMPDIR: this.dir.join("tmp") };
   }
