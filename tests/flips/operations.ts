@@ -51,6 +51,8 @@ export interface Operation {
   readonly token?: Token;
   /** The level at which the connection is compressed. Default: it is not. */
   readonly level?: number;
+  /** Whether a result, as JSON, is the one that it has from then on. Default: the first one is. */
+  readonly isSettled?: (result: string) => boolean;
   /** Runs it, and returns what the user would see. */
   run(client: Client, cwd: string): Promise<unknown>;
 }
