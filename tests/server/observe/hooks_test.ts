@@ -374,8 +374,9 @@ Deno.test("Server.finished resolves when the server has ended, and not before", 
     if (end === "dispose") void server[Symbol.asyncDispose]();
     if (end === "signal") stop.abort();
     await finished;
-    // Its port is free.
-    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    // Nothing listens there any more.
+    const again = () => Deno.connect({ hostname: "127.0.0.1", port });
+    await assertRejects(again, Deno.errors.ConnectionRefused);
     await client[Symbol.asyncDispose]();
   }
 });
