@@ -73,7 +73,7 @@ export const SOURCES: { readonly inputs: readonly string[]; readonly digest: str
     "page/widgets/icons.tsx",
     "page/widgets/virtual_list.tsx",
   ],
-  "digest": "77f32c9c75f348a1c78c7e2342585251381c37547137b0d16704dec7f7ade004",
+  "digest": "da179c04e59776717496345c96bbf9a854bdef2f7fb4d17521787e229c442ae2",
 };
 
 /** Each part by its name: compressed by gzip, in Base64. */
