@@ -19,7 +19,7 @@ import { inodeOf } from "../../lib/core/file_identity.ts";
 import { flawOfTarget } from "../../lib/core/link_target.ts";
 import { globToRegExp, isGlob, parse } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
-import { hasOtherNames } from "../../lib/files/path_lookup.ts";
+import { hasOtherNames, isDirectory } from "../../lib/files/path_lookup.ts";
 import { kindOfSpecial } from "./destination.ts";
 import type { Filter, FilteredType } from "./filter.ts";
 import { kindOfPartialDownload } from "./partial_downloads.ts";
@@ -396,14 +396,6 @@ function isThere(path: string): boolean {
   try {
     Deno.lstatSync(path);
     return true;
-  } catch {
-    return false;
-  }
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
   } catch {
     return false;
   }

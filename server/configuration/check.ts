@@ -9,13 +9,12 @@ import { FerryError, fileError, quote, toFerryError } from "../../lib/core/error
 import { PLATFORM } from "../../lib/core/platform.ts";
 import { RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
 import { readRegularFile } from "../../lib/cli/input_file.ts";
-import { infoAt } from "../../lib/files/path_lookup.ts";
+import { infoAt, isDirectory } from "../../lib/files/path_lookup.ts";
 import { type TokenTable, tokenTable } from "../auth/token_table.ts";
 import { type BucketRoot, bucketRoot } from "../cli/bucket_root.ts";
 import { readKeyPair, readTokens, type Validity, validityOf } from "../cli/credentials.ts";
 import type { ServeValues } from "../cli/serve_spec.ts";
 import { AllowedCommands, type ExecPolicy } from "../exec/allowed_commands.ts";
-import { assertAppendable } from "../observe/appended_file.ts";
 import { assertKnownFormat, VERSION_FILE } from "../storage/state_version.ts";
 import { ferryAddress, httpTerms, SETTINGS_CHECKS } from "./listening.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -194,10 +193,21 @@ class Check implements Findings {
   }
 }
 
-function isDirectory(path: string): boolean {
+/**
+ * Checks that a file can be appended to, or could be created, and changes nothing.
+ *
+ * @throws {FerryError} why it cannot
+ */
+function assertAppendable(path: string): void {
+  const action = `write to ${quote(path)}`;
   try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
+    Deno.openSync(path, { append: true }).close();
+  } catch (error) {
+    const failure = fileError(error);
+    if (failure.code !== "not_found") throw failure.during(action);
+    const directory = PLATFORM.path.dirname(path);
+    if (!isDirectory(directory)) {
+      throw new FerryError("not_found", `there is no directory ${quote(directory)}`, { action });
+    }
   }
 }

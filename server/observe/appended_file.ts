@@ -5,8 +5,7 @@
  */
 
 import { closeQuietly } from "../../lib/core/close_quietly.ts";
-import { FerryError, fileError, quote } from "../../lib/core/errors.ts";
-import { PLATFORM } from "../../lib/core/platform.ts";
+import { fileError, quote } from "../../lib/core/errors.ts";
 import type { ByteWriter } from "./line_writer.ts";
 
 /** Only the owner may read it: names of files may be confidential. */
@@ -38,11 +37,6 @@ export class AppendedFile implements ByteWriter {
     return new AppendedFile(path, onFailure);
   }
 
-  /** The path. */
-  get path(): string {
-    return this.#path;
-  }
-
   /**
    * Opens what has the path now, or creates it, and writes there from now on.
    *
@@ -64,33 +58,6 @@ export class AppendedFile implements ByteWriter {
       this.#failing = true;
       throw error;
     }
-  }
-}
-
-/**
- * Checks that a file can be appended to, or could be created, and changes nothing.
- *
- * @throws {FerryError} why it cannot
- */
-export function assertAppendable(path: string): void {
-  const action = `write to ${quote(path)}`;
-  try {
-    Deno.openSync(path, { append: true }).close();
-  } catch (error) {
-    const failure = fileError(error);
-    if (failure.code !== "not_found") throw failure.during(action);
-    const directory = PLATFORM.path.dirname(path);
-    if (!isDirectory(directory)) {
-      throw new FerryError("not_found", `there is no directory ${quote(directory)}`, { action });
-    }
-  }
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { FerryError, quote } from "../../../lib/core/errors.ts";
+import { isDirectory } from "../../../lib/files/path_lookup.ts";
 import { localFailure } from "../../transfer/local_failure.ts";
 import { assertDistinctOnServer } from "../../transfer/name_collisions.ts";
 import { assertDistinct, nameOnServer, remoteName } from "../../transfer/names.ts";
@@ -219,14 +220,6 @@ export const upload: Command = {
   name: "ferry upload",
   summary: "The same as ferry put",
 };
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
-}
 
 /** The size of a file for the progress display; 0 for pipes, and for files that cannot be read and fail later. */
 function sizeOf(path: string): number {
