@@ -21,6 +21,7 @@ import {
   NoBaseBinary,
 } from "./compile.ts";
 import { makeNpmPackage } from "./npm_package.ts";
+import { HELP, outOption } from "./options.ts";
 import { PROGRAMS, PROJECT } from "./program.ts";
 import { reasonOf } from "./run.ts";
 import { makeSelfExtracting } from "./self_extracting.ts";
@@ -51,17 +52,10 @@ Targets: ${TARGETS.map(({ name }) => name).join(", ")}`,
       help: "the system to make them for (may be repeated)",
     },
     all: { kind: "flag", short: "a", help: "make them for all systems" },
-    out: {
-      kind: "text",
-      short: "o",
-      value: "DIR",
-      completes: "directories",
-      default: "dist",
-      help: "where to put them",
-    },
+    out: outOption("dist"),
     npm: { kind: "flag", help: "make the package for npm as well, in the directory npm there" },
     "self-extracting": { kind: "flag", help: "do without deno compile" },
-    help: { kind: "flag", short: "h", help: "show this text" },
+    help: HELP,
   },
 } as const satisfies CommandSpec;
 

@@ -11,6 +11,7 @@ import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { join, resolve } from "../../lib/core/paths.ts";
 import { makeDirectories } from "../../lib/files/directories.ts";
 import { buildDate } from "../build_date.ts";
+import { HELP, outOption } from "../options.ts";
 import { reasonOf } from "../run.ts";
 import { writeTree } from "./tree.ts";
 
@@ -26,15 +27,8 @@ DEBEMAIL and DEBFULLNAME name the maintainer in them, as for other tools of Debi
 sets the date in them, DPKG_DEB_COMPRESSOR_TYPE how they are compressed: gzip is quicker.`,
   arguments: { min: 0, max: 0 },
   options: {
-    out: {
-      kind: "text",
-      short: "o",
-      value: "DIR",
-      completes: "directories",
-      default: "dist",
-      help: "where to put them",
-    },
-    help: { kind: "flag", short: "h", help: "show this text" },
+    out: outOption("dist"),
+    help: HELP,
   },
 } as const satisfies CommandSpec;
 

@@ -9,6 +9,7 @@ import type { CommandSpec } from "../../lib/cli/command_spec.ts";
 import { renderHelp } from "../../lib/cli/help.ts";
 import { quote, toFerryError } from "../../lib/core/errors.ts";
 import { buildDate } from "../build_date.ts";
+import { HELP, outOption } from "../options.ts";
 import { writeManualPages } from "./pages.ts";
 
 const PREFIX = "FERRY_MAN";
@@ -22,15 +23,8 @@ const MAN = {
 man8 below the directory: man -M DIR ferry shows one. SOURCE_DATE_EPOCH sets the date in them.`,
   arguments: { min: 0, max: 0 },
   options: {
-    out: {
-      kind: "text",
-      short: "o",
-      value: "DIR",
-      completes: "directories",
-      default: "dist/man",
-      help: "where to put them",
-    },
-    help: { kind: "flag", short: "h", help: "show this text" },
+    out: outOption("dist/man"),
+    help: HELP,
   },
 } as const satisfies CommandSpec;
 
