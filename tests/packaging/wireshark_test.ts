@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { concat } from "../support/vectors.ts";
 import { utf8 } from "../support/bytes.ts";
 import { ferry, Ferryd, PROJECT, spawnFerry, TempDir } from "../support/programs.ts";
+import { frame } from "../support/raw_peer.ts";
 import {
   type Capture,
   packetFile,
@@ -91,14 +92,6 @@ function messagesIn(segments: readonly Segment[], fromClient: boolean) {
     at = end + size;
   }
   return { headers, body };
-}
-
-function frame(header: unknown): Uint8Array<ArrayBuffer> {
-  const text = utf8.encode(typeof header === "string" ? header : JSON.stringify(header));
-  const message = new Uint8Array(4 + text.length);
-  new DataView(message.buffer).setInt32(0, text.length, true);
-  message.set(text, 4);
-  return message;
 }
 
 Deno.test({

@@ -45,7 +45,7 @@ export interface RawMessage {
 }
 
 /** The bytes of a header, preceded by its length. */
-export function frame(header: Record<string, unknown> | string): Uint8Array {
+export function frame(header: Record<string, unknown> | string): Uint8Array<ArrayBuffer> {
   const json = new TextEncoder().encode(
     typeof header === "string" ? header : JSON.stringify(header),
   );
