@@ -80,9 +80,9 @@ export interface EndedOperation extends OperationSubject, Requester {
   readonly id: string;
   /** The kind of the listener that its client came by. */
   readonly listener: ListenerKind;
-  /** How many bytes of content were received, before decompression by the connection is accounted for. */
+  /** How many bytes of content were received, those of a compressed connection as they are decompressed. */
   readonly received: number;
-  /** How many bytes of content were sent. */
+  /** How many bytes of content were sent, before they are compressed. */
   readonly sent: number;
   /** The file that it stored; undefined if it stored none, and of several ones the last. */
   readonly stored?: StoredUpload | undefined;
