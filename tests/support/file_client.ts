@@ -85,6 +85,8 @@ export class FileClient {
   readonly #locks: UploadLocks;
   /** Resolves when another client takes over what this one sends. */
   readonly takenOver = Promise.withResolvers<void>();
+  /** Called at that moment, before the other client waits for this one to end. */
+  onTakenOver: () => void = () => {};
 
   constructor(
     storage: Storage,
@@ -131,7 +133,10 @@ export class FileClient {
         this.stored.push(file);
         return Promise.resolve();
       },
-      onTakenOver: this.takenOver.resolve,
+      onTakenOver: () => {
+        this.onTakenOver();
+        this.takenOver.resolve();
+      },
     };
   }
 

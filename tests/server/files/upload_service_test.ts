@@ -219,7 +219,9 @@ testFiles("another client takes over from a writer that has fallen silent", asyn
   const [silent, next] = [new FileClient(storage, { locks }), new FileClient(storage, { locks })];
   await cutUpload(silent);
   const partial = await silent.offerPartial("large", LARGE.length);
-  using _clock = new FastClock();
+  using clock = new FastClock();
+  // From then on it has as long as it needs.
+  silent.onTakenOver = () => clock[Symbol.dispose]();
   const offering = next.offerPartial("large", LARGE.length);
   await silent.takenOver.promise;
   await partial[Symbol.asyncDispose]();
