@@ -18,14 +18,21 @@ export class HookedServer implements AsyncDisposable {
   /** The directory that scripts write to, by `$OUT`. */
   readonly out = this.#dir.join("out");
   #server: Ferryd | undefined;
+  #scripts = 0;
 
   constructor() {
     for (const path of [this.root, this.cwd, this.out]) Deno.mkdirSync(path);
   }
 
-  /** Writes a script for `sh` and returns its path. */
-  script(text: string, name = "script"): string {
-    const path = this.#dir.write(name, `#!/bin/sh\nOUT=${this.out}\n${text}\n`);
+  /**
+   * Writes a script for `sh` and returns its path. Each has a path of its own: what a server had begun when it was killed
+   * must not run the script of the next one.
+   */
+  script(text: string): string {
+    const path = this.#dir.write(
+      `script-${++this.#scripts}`,
+      `#!/bin/sh\nOUT=${this.out}\n${text}\n`,
+    );
     Deno.chmodSync(path, 0o755);
     return path;
   }
