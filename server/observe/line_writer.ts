@@ -30,6 +30,11 @@ export interface LineWriterOptions {
   dropped?: (count: number) => string;
   /** The maximum length of the queued lines, in UTF-16 code units. Default: 524288. */
   maxWaiting?: number;
+  /**
+   * For how long lines are gathered after others were written, in milliseconds, so that many lines take few writes. A
+   * line that comes later is written immediately. Default: 0.
+   */
+  gather?: number;
 }
 
 /**
@@ -39,21 +44,26 @@ export interface LineWriterOptions {
 export class LineWriter {
   readonly #to: ByteWriter;
   readonly #maxWaiting: number;
+  readonly #gather: number;
   /** Returns the line that replaces dropped lines. */
   dropped: (count: number) => string;
   #waiting = "";
   #dropping = 0;
   #running: Promise<void> | undefined;
   #failing = Promise.withResolvers<void>();
+  #flushing = 0;
+  /** Ends the time in which lines are gathered. */
+  #hurry: (() => void) | undefined;
 
   /** @param to where the lines go */
   constructor(
     to: ByteWriter,
-    { dropped = () => "", maxWaiting = MAX_WAITING }: LineWriterOptions = {},
+    { dropped = () => "", maxWaiting = MAX_WAITING, gather = 0 }: LineWriterOptions = {},
   ) {
     this.#to = to;
     this.dropped = dropped;
     this.#maxWaiting = maxWaiting;
+    this.#gather = gather;
   }
 
   /** Writes a line, which ends with a line feed, as soon as possible. */
@@ -69,7 +79,10 @@ export class LineWriter {
   async flush(ms: number): Promise<void> {
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, ms);
+    this.#flushing++;
+    this.#hurry?.();
     await Promise.race([this.#running, this.#failing.promise, late.promise]);
+    this.#flushing--;
     clearTimeout(timer);
   }
 
@@ -80,8 +93,20 @@ export class LineWriter {
       this.#waiting = "";
       this.#dropping = 0;
       await this.#writeAll(bytes);
+      if (this.#gather > 0 && this.#flushing === 0) await this.#pause();
     }
     this.#running = undefined;
+  }
+
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#gather);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#hurry = undefined;
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {

@@ -11,6 +11,9 @@ import { AuditTrail } from "./audit.ts";
 import { LineWriter } from "./line_writer.ts";
 import { startLog } from "./log.ts";
 
+/** For how long lines of a busy server are gathered, in milliseconds: each write takes time of the thread that serves. */
+const GATHER_MS = 10;
+
 const logger = getLogger(["ferry", "server"]);
 
 /** The options that say where to write, and how. */
@@ -55,7 +58,7 @@ export class LogFiles {
   #open(path: string, onFailure: (reason: string) => void): LineWriter {
     const file = AppendedFile.open(path, (error) => onFailure(toFerryError(error).message));
     this.#files.push(file);
-    const lines = new LineWriter(file);
+    const lines = new LineWriter(file, { gather: GATHER_MS });
     this.#lines.push(lines);
     return lines;
   }

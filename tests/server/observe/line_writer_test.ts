@@ -109,3 +109,18 @@ Deno.test("LineWriter.flush() does not wait for what cannot be written, nor for 
   await lines.flush(NEVER);
   assertEquals(reader.text, "one\n");
 });
+
+Deno.test("LineWriter gathers lines after a write, unless it is flushed", async () => {
+  const reader = new SlowReader();
+  const lines = new LineWriter(reader, { gather: NEVER });
+  lines.write("one\n");
+  await reader.take();
+  lines.write("two\n");
+  lines.write("three\n");
+  assertEquals(reader.pieces, ["one\n"]);
+  const flushed = lines.flush(NEVER);
+  await reader.take();
+  await lines.flush(NEVER);
+  await flushed;
+  assertEquals(reader.pieces, ["one\n", "two\nthree\n"]);
+});
