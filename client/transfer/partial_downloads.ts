@@ -5,7 +5,6 @@
  * @module
  */
 
-import { delay } from "@std/async/delay";
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { basename, dirname } from "../../lib/core/paths.ts";
 import { PrefixDigest } from "../../lib/digest/prefix_digest.ts";
@@ -26,11 +25,6 @@ import type { Prefix } from "../net/file_requests.ts";
 
 /** The beginning of the name of each temporary file. Listings of files leave out what begins with a dot. */
 export const TEMPORARY_PREFIX = ".ferry-";
-
-/**
- * How often, and at which interval in milliseconds, to try to lock a partial download that another process has locked.
- */
-const CLAIM = { tries: 10, interval: 50 };
 
 /** Options of {@linkcode PartialDownload.open}. */
 export interface PartialDownloadOptions {
@@ -84,12 +78,7 @@ export class PartialDownload implements AsyncDisposable {
     { filename, algorithm, resume, mode, runtime }: PartialDownloadOptions,
   ): Promise<PartialDownload> {
     const temporary = partialPathOf(path, runtime);
-    const claim = () => StagedFile.claim(temporary, runtime, { create: true, mode });
-    let staged = claim();
-    for (let tries = 1; !staged && tries < CLAIM.tries; tries++) {
-      await delay(CLAIM.interval);
-      staged = claim();
-    }
+    const staged = await StagedFile.claimFreed(temporary, runtime, { create: true, mode });
     if (!staged) {
       const prefix = TEMPORARY_PREFIX;
       return new PartialDownload(StagedFile.create(dirname(path), runtime, { prefix, mode }));

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import type { ByteSink } from "../core/bytes.ts";
 import type { Unkept } from "../core/entry.ts";
 import { FerryError, fileError } from "../core/errors.ts";
@@ -16,7 +17,7 @@ import { namingError } from "./file_errors.ts";
 import { tryLock } from "./file_lock.ts";
 import { isSameFile, OPEN_TRIES, openExactly } from "./open_exactly.ts";
 import { HoleWriter } from "./holes.ts";
-import { hasOtherNames, infoAt } from "./path_lookup.ts";
+import { hasOtherNames, infoAt, isTaken } from "./path_lookup.ts";
 import { privately, publishedBits } from "./permission_bits.ts";
 import { renameWithoutReplacing } from "./renaming.ts";
 
@@ -27,6 +28,9 @@ const SYNC_BYTES = 64 * 1024;
  * After this many bytes of a file it is worth the time to find out whether the rest may be written on another thread.
  */
 const WORTH_ASKING_BYTES = 8 * 1024 * 1024;
+
+/** How often, and at which interval in milliseconds, to try to lock a file that another process has locked. */
+const CLAIM = { tries: 10, interval: 50 };
 
 /** An open file to write to: the part of the `Deno.FsFile` interface that a staged file needs. */
 export interface WritableFile
@@ -156,6 +160,25 @@ export class StagedFile implements ByteSink, AsyncDisposable {
     } catch (error) {
       if (!create && error instanceof Deno.errors.NotFound) return undefined;
       throw fileError(error);
+    }
+  }
+
+  /**
+   * Like {@linkcode StagedFile.claim}, but waits up to half a second while another process has the file open: a program
+   * that is just being started holds the locks of the one that starts it for a moment.
+   *
+   * @returns undefined if another process still has it open, or if it is missing and `create` is false
+   * @throws {FerryError} as {@linkcode StagedFile.claim}
+   */
+  static async claimFreed(
+    path: string,
+    runtime: Runtime,
+    options: { create: boolean; mode?: number | undefined },
+  ): Promise<StagedFile | undefined> {
+    for (let tries = 1;; tries++) {
+      const staged = StagedFile.claim(path, runtime, options);
+      if (staged || tries === CLAIM.tries || !isTaken(path)) return staged;
+      await delay(CLAIM.interval);
     }
   }
 

@@ -278,13 +278,12 @@ export class StagingArea {
     taken.defer(() => void (partial.open = false));
     const directory = taken.use(this.#options.enter());
     const path = directory.at(file);
-    const staged = StagedFile.claim(path, this.#options.runtime, {
+    const staged = await StagedFile.claimFreed(path, this.#options.runtime, {
       create: false,
       mode: this.#newMode(directory),
     });
     if (!staged) {
-      // A file that exists is still locked: a command that is being started inherits the lock of the last writer for a
-      // moment.
+      // A file that exists is locked.
       if (!isTaken(path)) this.#drop(file, record, directory);
       return undefined;
     }

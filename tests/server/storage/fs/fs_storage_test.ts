@@ -208,6 +208,10 @@ Deno.test("FsStorage.resume() leaves a part alone that another process has, and 
     assertEquals(await resume(f.storage, "large", options), undefined);
     assertEquals((await partials(f.storage)).map(({ received }) => received), [128_000]);
   }
+  const held = Deno.openSync(f.path(`.ferry/staging/${part}`), { write: true });
+  assert(tryLock(held));
+  // A program that is being started holds the lock for a moment only.
+  setTimeout(() => held.close(), 100);
   await using pending = await resume(f.storage, "large", options);
   assertEquals(pending?.prefix?.size, 128_000);
 });
