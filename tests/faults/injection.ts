@@ -170,6 +170,7 @@ function faultyFile(file: StoredFile, faults: Faults): StoredFile {
       "read",
       "seek",
       "assertUnchanged",
+      "expected",
       "remember",
       "findHashes",
       "rememberHashes",

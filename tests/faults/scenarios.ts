@@ -12,6 +12,7 @@ import { type HttpRequest, type HttpResponse, send } from "../support/http_serve
 import { isErrorCode } from "../../lib/core/errors.ts";
 import { encodeRanges, encodeRecipe } from "../support/delta_frames.ts";
 import { frame, type RawMessage, RawPeer } from "../support/raw_peer.ts";
+import { PROOF_SCENARIOS } from "./proof_scenarios.ts";
 import { Received } from "./received.ts";
 import { md5, text } from "../support/bytes.ts";
 import { DIGESTS } from "../support/digests.ts";
@@ -324,6 +325,7 @@ export const SCENARIOS: readonly Scenario[] = [
       for (const each of ids) await client.unshare(each);
     },
   },
+  ...PROOF_SCENARIOS,
   {
     name: "files over HTTP",
     files: { "web/a": SMALL, "web/b": MIDDLE, "web/c": SMALL },
