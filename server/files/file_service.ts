@@ -26,6 +26,7 @@ import {
   type CompareOptions,
   type ComparisonResult,
 } from "./comparison.ts";
+import { assertVersion } from "./basis.ts";
 import { existingDirectory } from "./existing_directory.ts";
 import { FileRanges, type WantedRanges } from "./file_ranges.ts";
 import { FileSignature, type WantedSignature } from "./file_signature.ts";
@@ -220,7 +221,8 @@ export class FileService {
    * Makes sure that a file is stored as a client says. It is not read if its checksum was recorded with its upload.
    *
    * @param wanted.checksum null for any, which needs the scope `read`
-   * @throws {FerryError} `exists` if it has another content, `not_found`, `not_a_file`
+   * @throws {FerryError} `exists` if it has another content, `not_found`, `not_a_file`; `busy` if it is replaced
+   * meanwhile
    */
   async confirm(
     filename: string,
@@ -235,13 +237,19 @@ export class FileService {
     await using file = await this.#storage.open(name, algorithm);
     const expected = await file.expected();
     const isKnown = expected !== null && algorithmOf(expected) === algorithm;
-    const has = isKnown
-      ? expected
-      : await this.#permit.wait(this.#storage.checksum(name, algorithm));
+    const has = isKnown ? expected : await this.#checksumOf(name, file, algorithm);
     if (file.entry.size === size && (checksum ?? has) === has) {
       return { filename, size, checksum: has };
     }
     throw new FerryError("exists", "another content has that name now");
+  }
+
+  /** The checksum of a file that was opened by its name, and has to keep that. */
+  async #checksumOf(name: FileName, file: StoredFile, algorithm: Algorithm): Promise<Checksum> {
+    const checksum = await this.#permit.wait(this.#storage.checksum(name, algorithm));
+    await using now = await this.#storage.open(name, algorithm);
+    if (file.version !== undefined) assertVersion(now, file.version);
+    return checksum;
   }
 
   /**

@@ -103,6 +103,21 @@ export function withFiles(change: (file: StoredFile) => Partial<StoredFile>) {
   };
 }
 
+/** Wraps a storage so that something happens right after an entry of that name was listed. */
+export function afterListing(filename: string, happens: () => void) {
+  return (storage: Storage): Storage => {
+    return overlaid(storage, {
+      within: (bounds) => afterListing(filename, happens)(storage.within(bounds)),
+      async *list(...args) {
+        for await (const listed of storage.list(...args)) {
+          yield listed;
+          if (listed.filename === filename && listed.type !== undefined) happens();
+        }
+      },
+    });
+  };
+}
+
 /** Wraps a storage so that its directory `many` has `count` entries, without real files. */
 export function withEntries(count: number) {
   return (storage: Storage): Storage => {
@@ -132,7 +147,7 @@ export function entryName(i: number): string {
 }
 
 /** An object with some members overridden; the other methods are called on the object itself. */
-function overlaid<T extends object>(object: T, other: Partial<T>): T {
+export function overlaid<T extends object>(object: T, other: Partial<T>): T {
   return new Proxy(object, {
     get(target, key) {
       if (Object.hasOwn(other, key)) return other[key as keyof T];

@@ -1,9 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { parseFileName } from "../../../lib/core/remote_name.ts";
 import { parseGrants } from "../../../server/auth/grants.ts";
+import type { Storage } from "../../../server/storage/storage.ts";
 import { assertCode } from "../../support/assertions.ts";
 import { md5, MIB, patterned, sha256 } from "../../support/bytes.ts";
 import { Content, FileClient, testFiles } from "../../support/file_client.ts";
+import { overlaid } from "../../support/in_process.ts";
 
 testFiles("names are checked once, whatever is done with them", async (storage) => {
   const client = new FileClient(storage);
@@ -100,6 +102,25 @@ testFiles(
     ]);
   },
 );
+
+testFiles("confirm() says nothing of a file that is replaced meanwhile", async (storage) => {
+  const client = new FileClient(storage);
+  await client.put("f", new Content("abc"));
+  const confirm = (of: Storage) => {
+    const wanted = { size: 3, checksum: null, algorithm: "sha256" } as const;
+    return new FileClient(of).files({ op: "receipt", filename: "f" }).confirm("f", wanted);
+  };
+  const checksum = `sha256:${sha256(new TextEncoder().encode("abc"))}`;
+  assertEquals(await confirm(storage), { filename: "f", size: 3, checksum });
+  const replaced: Storage = overlaid(storage, {
+    within: () => replaced,
+    async checksum(...args) {
+      await client.put("f", new Content("another"), { overwrite: "always" });
+      return await storage.checksum(...args);
+    },
+  });
+  await assertCode("busy", () => confirm(replaced));
+});
 
 testFiles("a confined token stays in its directory", async (storage) => {
   await new FileClient(storage).put("outside", new Content("abc"));
