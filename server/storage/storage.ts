@@ -382,9 +382,9 @@ export interface Storage extends ContentFinder, LimitsDirectories, TellsUsage, A
   /**
    * Lists the contents of a directory, each subdirectory before its contents, the names of one directory in the order
    * of their UTF-8 bytes. MUST NOT show files that are being written, nor entries that are neither files nor
-   * directories. Entries that disappear meanwhile are left out.
+   * directories. Entries that disappear meanwhile are left out. A directory that is replaced meanwhile SHOULD be told.
    *
-   * @throws {FerryError} `not_found`, `not_a_file`; `denied` or `io` if the directory cannot be read
+   * @throws {FerryError} `not_found`, `not_a_file`; `denied`, `io` if it cannot be read, `busy` if it is replaced
    */
   list(name: FileName | "", options: ListOptions): AsyncIterable<Listed>;
 

@@ -248,15 +248,15 @@ export class FsStorage implements Storage {
     name: FileName | "",
     { recursive, omitted = false, ...shown }: ListOptions,
   ): AsyncGenerator<Listed> {
-    using directory = this.#root.enter(name);
+    const enter = () => this.#root.enter(name);
+    using directory = enter();
     let looked = 0;
     const look = (name: FileName | "", directory: Directory, child: string) => {
       // The consumer of the list may take any time between entries.
       if (looked++ % STANDING_EVERY === 0) this.#root.assertStanding();
       return this.#seen(name, directory, child, shown);
     };
-    const { closing: signal, merges } = this.#served;
-    yield* listTree(directory, name, { recursive, omitted, look, signal, merges });
+    yield* listTree(directory, name, { recursive, omitted, look, enter, served: this.#served });
   }
 
   /** Looks at an entry of a directory, and decides what a list shows of it. */

@@ -41,25 +41,29 @@ export interface ListTreeOptions {
   omitted: boolean;
   /** Looks at an entry of a directory with that name. */
   look(name: FileName | "", directory: Directory, child: string): Seen;
-  /** Ends the list. */
-  signal?: AbortSignal | undefined;
-  /** Serialises the sorting of large directories with that of other walks. Default: a new queue, not shared. */
-  merges?: MergeQueue | undefined;
+  /** Opens the directory that has the name of the listed one by now. */
+  enter(): Directory;
+  /** `closing` ends the list; `merges` serialises the sorting of large directories with that of other walks. */
+  served: { readonly closing: AbortSignal; readonly merges: MergeQueue };
 }
 
 /**
  * Lists the contents of a directory, as `Storage.list` does. A link to a directory is listed but not followed: it may
  * lead to one of its parent directories.
  *
+ * What is missing in a directory that was replaced meanwhile may be in the one that has its name now: a client must not
+ * take it for removed.
+ *
  * @param name the name of the directory
  * @throws {FerryError} `bad_name` if a name is longer than a request may contain and `omitted` is false; `denied` if
- * the directory itself cannot be read; `busy`, `io`
+ * the directory itself cannot be read; `not_found` or `busy` if it was removed or replaced meanwhile; `io`
  */
 export async function* listTree(
   directory: Directory,
   name: FileName | "",
-  { recursive, omitted, look, signal, merges }: ListTreeOptions,
+  { recursive, omitted, look, enter: again, served }: ListTreeOptions,
 ): AsyncGenerator<Listed, void, void> {
+  const { closing: signal, merges } = served;
   using walk = await begin(directory, { signal, merges });
   const pace = new Pace();
   const levels: Level[] = [{ name, ahead: [] }];
@@ -69,7 +73,10 @@ export async function* listTree(
       const children = here ? await walk.take(LOOK_AT_ONCE) : [];
       if (!here || children.length === 0) {
         levels.pop();
-        if (levels.length > 0) walk.leave();
+        if (levels.length === 0) break;
+        if (await walk.leaveAndCompare() && omitted) {
+          yield { filename: level.name, omitted: replaced() };
+        }
         continue;
       }
       for (const child of children) level.ahead.push(look(level.name, here, child));
@@ -107,6 +114,8 @@ export async function* listTree(
     if (far >= 0) await walk.putBack(far, levels[far]!.ahead.splice(0).map(({ child }) => child));
     yield listed;
   }
+  using now = again();
+  if (now.inode !== directory.inode) throw replaced();
 }
 
 /** A directory that is being listed. */
@@ -143,6 +152,10 @@ async function enter(
     if (isUnreadable(error) || omitted && error.code === "io") return error;
     throw error;
   }
+}
+
+function replaced(): FerryError {
+  return new FerryError("busy", "another directory has got its name while it was listed");
 }
 
 function tooLong(): FerryError {

@@ -7,6 +7,7 @@
 
 import type { Directory } from "./open_directory.ts";
 import { type ErrorCode, FerryError, fileError } from "../../../lib/core/errors.ts";
+import { infoAt } from "../../../lib/files/path_lookup.ts";
 import { type MergeQueue, type NameQueue, NameStore } from "./sorted_names.ts";
 import { Pace } from "../../../lib/core/time_slices.ts";
 
@@ -164,9 +165,25 @@ export class TreeWalk implements Disposable {
 
   /** Leaves the current directory for its parent. */
   leave(): void {
-    const { directory, names } = this.#steps.pop()!;
-    names[Symbol.dispose]();
-    directory?.[Symbol.dispose]();
+    letGo(this.#steps.pop()!);
+  }
+
+  /**
+   * Leaves the current directory for its parent.
+   *
+   * @returns whether the parent has another directory of that name by now
+   * @throws what the runtime throws
+   */
+  async leaveAndCompare(): Promise<boolean> {
+    const step = this.#steps.pop()!;
+    try {
+      const above = await this.here();
+      const info = above && infoAt(above.at(step.name));
+      return info?.isDirectory === true && above!.inodeAt(step.name, info) !== step.inode;
+    } finally {
+      // Until now it was held open: on some file systems it has another number when it is opened again.
+      letGo(step);
+    }
   }
 
   /** Closes all directories. */
@@ -175,6 +192,11 @@ export class TreeWalk implements Disposable {
     this.#steps.length = 0;
     this.#store[Symbol.dispose]();
   }
+}
+
+function letGo({ directory, names }: Step): void {
+  names[Symbol.dispose]();
+  directory?.[Symbol.dispose]();
 }
 
 /** Reopens a directory; undefined if another one, or none, has its name now. */

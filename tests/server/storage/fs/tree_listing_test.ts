@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { FerryError } from "../../../../lib/core/errors.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { FsStorage } from "../../../../server/storage/fs/fs_storage.ts";
 import { dirname } from "../../../../lib/core/paths.ts";
@@ -87,6 +88,36 @@ Deno.test("FsStorage.list() goes on where a directory is removed that it is in",
     if (filename === "a/b") Deno.removeSync(f.dir.join("a"), { recursive: true });
   }
   assertEquals(names, ["a", "a/b", "c"]);
+});
+
+Deno.test({
+  name: "FsStorage.list() tells that a directory was replaced while it was listed",
+  ignore: !HOLDS_DIRECTORIES,
+}, async () => {
+  /** Lists a directory, and moves another one away, which may be replaced, when `d/s` was listed. */
+  const list = async (
+    directory: "" | "d",
+    { moved, replaced, omitted = true }: { moved: string; replaced: boolean; omitted?: boolean },
+  ) => {
+    await using f = new Fixture();
+    for (const path of ["d/a", "d/s/1", "e"]) write(f.dir, path);
+    const lines: string[] = [];
+    const options = { recursive: true, omitted };
+    for await (const line of f.storage.list(directory && name(directory), options)) {
+      const { filename, omitted: why } = line;
+      lines.push(why instanceof FerryError ? `${filename} ${why.code}` : filename);
+      if (lines.at(-1) !== "d/s") continue;
+      Deno.renameSync(f.dir.join(moved), f.dir.join("away"));
+      if (replaced) write(f.dir, `${moved}/new`);
+    }
+    return lines;
+  };
+  const sub = { moved: "d/s", replaced: true };
+  assertEquals(await list("", sub), ["d", "d/a", "d/s", "d/s/1", "d/s busy", "e"]);
+  assertEquals(await list("", { ...sub, omitted: false }), ["d", "d/a", "d/s", "d/s/1", "e"]);
+  assertEquals(await list("", { ...sub, replaced: false }), ["d", "d/a", "d/s", "d/s/1", "e"]);
+  await assertCode("busy", () => list("d", { moved: "d", replaced: true }));
+  await assertCode("not_found", () => list("d", { moved: "d", replaced: false }));
 });
 
 Deno.test("FsStorage.list() tells what it leaves out where that is asked for, in its place", async () => {
