@@ -42,10 +42,12 @@ export async function watchTree(
   const { signal } = options;
   using changes = new LocalChanges(path);
   const told = new Told(options);
-  let unwatched = begin(changes);
+  let unwatched = await begin(changes);
   let first = true;
   let isWaiting = false;
   for (let failures = 0;;) {
+    // Before the pass, so that no change is missed which it does not see.
+    if (!changes.stands) unwatched = await begin(changes);
     changes.forget();
     const pass = told.pass(first);
     let failure: FerryError | undefined;
@@ -68,7 +70,7 @@ export async function watchTree(
     }
     failures = failure || pass.failed > 0 ? failures + 1 : 0;
     // A directory that is not there now may be another one when it is back.
-    if (unwatched || failure && isLocalFailure(failure)) unwatched = begin(changes);
+    if (unwatched || failure && isLocalFailure(failure)) unwatched = await begin(changes);
     const backoff = Math.min(BACKOFF.first * 2 ** (failures - 1), BACKOFF.longest);
     if (failure) await delay(backoff, signal ? { signal } : {});
     else await changes.wait(failures > 0 ? Math.min(backoff, rescan) : rescan, signal);
@@ -77,9 +79,9 @@ export async function watchTree(
 }
 
 /** Watches a directory; returns why it cannot be watched, if so. */
-function begin(changes: LocalChanges): FerryError | undefined {
+async function begin(changes: LocalChanges): Promise<FerryError | undefined> {
   try {
-    changes.begin();
+    await changes.begin();
     return undefined;
   } catch (error) {
     return toFerryError(error);

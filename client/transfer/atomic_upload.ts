@@ -90,6 +90,7 @@ export class AtomicUpload {
     // Files that failed locally have ended the connections: this goes on with others.
     if (this.isCutShort) return;
     this.#failures.assertNone();
+    this.#tree.assertStanding();
     if (!dryRun) await this.#publish(connection);
   }
 

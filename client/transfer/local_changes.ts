@@ -5,6 +5,7 @@
  */
 
 import { FerryError, fileError } from "../../lib/core/errors.ts";
+import { LocalRoot } from "./local_root.ts";
 
 /** How long nothing more may change before a change is reported, and how long that may be put off, in milliseconds. */
 const SETTLED = { quiet: 100, most: 2000 };
@@ -15,7 +16,11 @@ const SETTLED = { quiet: 100, most: 2000 };
  */
 export class LocalChanges implements Disposable {
   readonly #root: string;
+  /** The directory that is watched. */
+  #watched: LocalRoot | undefined;
   #watcher: Deno.FsWatcher | undefined;
+  /** Settles when no more changes of the watched directory are read. */
+  #reading: Promise<void> = Promise.resolve();
   #changed = false;
   #wake: (() => void) | undefined;
 
@@ -29,10 +34,13 @@ export class LocalChanges implements Disposable {
    *
    * @throws {FerryError} where it cannot be watched; changes are not reported then
    */
-  begin(): void {
+  async begin(): Promise<void> {
     this[Symbol.dispose]();
+    // Until then, closing a watcher of a directory that was moved away also ends a new one of the same path.
+    await this.#reading;
     let watcher: Deno.FsWatcher;
     try {
+      this.#watched = LocalRoot.at(this.#root);
       watcher = Deno.watchFs(this.#root, { recursive: true });
     } catch (error) {
       // Deno's message for a full table of watches is not one of the system.
@@ -40,7 +48,7 @@ export class LocalChanges implements Disposable {
       throw new FerryError(code === "internal" ? "io" : code, reason, { cause: error });
     }
     this.#watcher = watcher;
-    void this.#read(watcher);
+    this.#reading = this.#read(watcher);
   }
 
   async #read(watcher: Deno.FsWatcher): Promise<void> {
@@ -56,6 +64,11 @@ export class LocalChanges implements Disposable {
       this.#changed = true;
       this.#wake?.();
     }
+  }
+
+  /** Whether the directory that is watched is still the one at the path. */
+  get stands(): boolean {
+    return this.#watched?.stands ?? false;
   }
 
   /** Takes the changes so far as known: only later ones are reported. */
@@ -100,6 +113,6 @@ export class LocalChanges implements Disposable {
     } catch {
       // It has ended by itself.
     }
-    this.#watcher = undefined;
+    this.#watcher = this.#watched = undefined;
   }
 }

@@ -22,6 +22,7 @@ import { PLATFORM } from "../../lib/core/platform.ts";
 import { hasOtherNames, isDirectory } from "../../lib/files/path_lookup.ts";
 import { kindOfSpecial } from "./destination.ts";
 import type { Filter, FilteredType } from "./filter.ts";
+import { identityOf } from "./local_root.ts";
 import { kindOfPartialDownload } from "./partial_downloads.ts";
 import type { SkippedEntry } from "./omissions.ts";
 
@@ -259,12 +260,6 @@ function entryOf(path: string, name: string, info: Deno.FileInfo): LocalEntry | 
     mtime: timeOf(info),
     mode: (mode ?? (isFile ? 0o644 : 0o755)) & 0o777,
   };
-}
-
-/** A key that is the same for two paths to one directory. */
-function identityOf(path: string, { dev, ino }: Deno.FileInfo): string {
-  // Deno returns no inode number on Windows.
-  return ino === null ? Deno.realPathSync(path) : `${dev}:${ino}`;
 }
 
 function isAbove(identity: string, level: Level): boolean {

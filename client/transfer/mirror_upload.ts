@@ -170,6 +170,8 @@ export class MirroredUpload {
     const mirroring = this.#mirroring;
     if (!mirroring.mayBegin) return false;
     const doomed = this.#left ?? (await this.#compare(connection)).doomed();
+    // What is not there was looked for in the directory that is mirrored, and in no other one.
+    this.#tree.assertStanding();
     const obstacles = obstaclesOf(doomed);
     const freed = mirroring.settle(obstacles, (name) => nameBelow(this.#as, name));
     if (!mirroring.mayBegin) return false;

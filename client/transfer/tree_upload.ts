@@ -80,6 +80,15 @@ export class TreeUpload {
     this.#compared = stage.isNew;
   }
 
+  /**
+   * Fails where the local directory is not where it was; see `LocalRoot`.
+   *
+   * @throws {FerryError} `not_found`, `io`
+   */
+  assertStanding(): void {
+    this.#items.assertStanding();
+  }
+
   /** Whether {@linkcode run} ended early, since files that failed locally have ended all connections. */
   get isCutShort(): boolean {
     return !this.#options.dryRun && this.#items.anyLeft;
@@ -102,6 +111,7 @@ export class TreeUpload {
     // Where the comparison was left out or incomplete, the walk is finished now.
     const pace = new Pace();
     for await (const _ of this.#items.files(connection.runtime)) if (pace.isDue) await pace.rest();
+    this.assertStanding();
     if (this.#options.dryRun) {
       for (const item of [...this.#items.left.values()]) {
         if (item.type !== "directory") await this.#foresee(item, connection.runtime);

@@ -15,6 +15,7 @@ import type { ManifestLine } from "../../lib/wire/manifest.ts";
 import type { KnownContent } from "../net/known_contents.ts";
 import type { Connections } from "./jobs.ts";
 import { localFailure } from "./local_failure.ts";
+import { LocalRoot } from "./local_root.ts";
 import { type LocalEntry, walkLocal } from "./local_tree.ts";
 import { NameCollisions } from "./name_collisions.ts";
 import { inside } from "./names.ts";
@@ -58,6 +59,7 @@ export class UploadItems {
   readonly #options: PutTreeOptions;
   readonly #hooks: UploadHooks;
   readonly #as: string;
+  readonly #root: LocalRoot;
   /** The items that are not done yet, in the order of the walk; empty directories are among them. */
   readonly left: Map<string, UploadItem> = new Map();
   /** Items that come last, since the server may take their names for those of earlier items. */
@@ -72,13 +74,14 @@ export class UploadItems {
   readonly #found = { files: 0, bytes: 0 };
   #planned = false;
 
-  private constructor(root: string, as: string, options: PutTreeOptions, hooks: UploadHooks) {
+  private constructor(root: LocalRoot, as: string, options: PutTreeOptions, hooks: UploadHooks) {
+    this.#root = root;
     this.#options = options;
     this.#hooks = hooks;
     this.#as = as;
     const { filter, follow, links, onSkip, onError } = options;
-    this.left.set(as, emptyRoot(root, as));
-    this.#walk = walkLocal(root, {
+    this.left.set(as, emptyRoot(root.path, as));
+    this.#walk = walkLocal(root.path, {
       ...(filter ? { filter } : {}),
       ...(follow ? { follow } : {}),
       ...(links && PLATFORM.symbolicLinks ? { links } : {}),
@@ -100,11 +103,16 @@ export class UploadItems {
     options: PutTreeOptions,
     hooks: UploadHooks = {},
   ): Promise<UploadItems> {
-    const items = new UploadItems(root, as, options, hooks);
+    const items = new UploadItems(LocalRoot.at(root), as, options, hooks);
     // The first step shows whether the directory can be read at all.
     const first = await items.#walk.next();
     if (!first.done) items.#take(first.value);
     return items;
+  }
+
+  /** See {@linkcode LocalRoot.assertStanding}. */
+  assertStanding(): void {
+    this.#root.assertStanding();
   }
 
   /** Whether anything is left. */

@@ -186,6 +186,30 @@ Deno.test("Client.watchTree() tells a failure once, and survives that its direct
   await watch.running.catch(() => {});
 });
 
+Deno.test("Client.watchTree() follows the directory that has taken the place of the first one", async () => {
+  await using dir = new TempDir();
+  for (const name of ["root", "t", "next"]) Deno.mkdirSync(dir.join(name));
+  dir.write("t/a", "a");
+  dir.write("next/b", "b");
+  await using storage = FsStorage.open(dir.join("root"), { durability: "none" });
+  await using server = await serve({ storage, listen: "127.0.0.1:0" });
+  const address = `127.0.0.1:${server.addresses[0]!.port}`;
+  // Nothing is found by comparing in the time of this test.
+  const watch = watching(address, dir.join("t"), { rescan: 3_600_000, delete: true });
+  await watch.until("watching");
+  Deno.renameSync(dir.join("t"), dir.join("before"));
+  Deno.renameSync(dir.join("next"), dir.join("t"));
+  await watch.until("got t/b");
+  await watch.until("deleted t/a");
+  await watch.until("pass", 2);
+  dir.write("t/c", "c");
+  const late = setTimeout(watch.stop, 30_000);
+  await watch.until("got t/c");
+  clearTimeout(late);
+  watch.stop();
+  await watch.running.catch(() => {});
+});
+
 Deno.test("Client.watchTree() finds by comparing what the system reported no event for", async () => {
   await using dir = new TempDir();
   for (const name of ["root", "t/d"]) Deno.mkdirSync(dir.join(name), { recursive: true });
