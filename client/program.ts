@@ -4,7 +4,7 @@
  * @module
  */
 
-import { wantsHelp } from "../lib/cli/command_line.ts";
+import { givesFlag } from "../lib/cli/command_line.ts";
 import { renderHelp } from "../lib/cli/help.ts";
 import type { CommandSpec, OptionTable } from "../lib/cli/command_spec.ts";
 import { didYouMean } from "../lib/cli/suggestion.ts";
@@ -66,7 +66,7 @@ async function run(
     const meant = didYouMean(word, [...BY_WORD.keys(), "help", "version"]);
     throw new FerryError("usage", `There is no command ${quote(word)}${meant} (see ferry --help)`);
   }
-  if (helping || wantsHelp(command, rest)) {
+  if (helping || givesFlag(command, rest, "help")) {
     return print(renderHelp(command, { prefix: PREFIX, common: commonOptions(command) }));
   }
   const { env, signal } = begin(rest);

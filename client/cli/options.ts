@@ -78,7 +78,7 @@ export const COMMON = {
     help: "tell each reply of the server, with the request id that the server's log has",
   },
   config: { kind: "text", value: "FILE", help: "a TOML file with options, one a line" },
-  help: { kind: "flag", short: "h", help: "show this text" },
+  help: { kind: "flag", short: "h", argumentOnly: true, help: "show this text" },
 } as const satisfies OptionTable;
 
 /**

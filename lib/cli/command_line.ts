@@ -13,7 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { FerryError, quote, toFerryError } from "../core/errors.ts";
 import type { CommandSpec, OptionSpec, OptionTable, OptionValues } from "./command_spec.ts";
 import { readConfigFile } from "./config_file.ts";
-import { parseOptionValue, raise } from "./option_value.ts";
+import { parseFlag, parseOptionValue, raise } from "./option_value.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** Where values come from besides the command line. */
@@ -115,11 +115,17 @@ export function variableName(prefix: string, option: string): string {
   return `${prefix}_${option.toUpperCase().replaceAll("-", "_")}`;
 }
 
-/** Whether a command line asks for help, in the part of it that may have options. */
-export function wantsHelp(command: CommandSpec, argv: readonly string[]): boolean {
-  const short = command.options.help?.short;
-  const forms = ["--help", ...short ? [`-${short}`] : []];
-  return splitCommandLine(command, argv).head.some((arg) => forms.includes(arg));
+/**
+ * Whether a command line gives a flag, in the part of it that may have options, whatever is wrong with the rest: for flags
+ * that make a program do something else.
+ */
+export function givesFlag(command: CommandSpec, argv: readonly string[], name: string): boolean {
+  const short = command.options[name]?.short;
+  const forms = [`--${name}`, ...short ? [`-${short}`] : []];
+  return splitCommandLine(command, argv).head.some((arg) => {
+    const [form = "", value = "true"] = arg.split("=", 2);
+    return forms.includes(form) && parseFlag(value) === true;
+  });
 }
 
 /** Splits a command line into the part that may have options, and the arguments after that. */
@@ -150,12 +156,18 @@ function takesNext(arg: string, taking: ReadonlyMap<string, string>): boolean {
 
 /** The names of the options that need a value, by their forms on the command line: `--server` and `-s`. */
 function optionsWithValue(command: CommandSpec): ReadonlyMap<string, string> {
+  return namesByForm(command, ({ kind, implied }) => kind !== "flag" && implied === undefined);
+}
+
+/** The names of some options, by their forms on the command line. */
+function namesByForm(
+  { options }: CommandSpec,
+  isMeant: (option: OptionSpec) => boolean,
+): ReadonlyMap<string, string> {
   return new Map(
-    Object.entries(command.options).flatMap(([name, { short, kind, implied }]) =>
-      kind === "flag" || implied !== undefined
-        ? []
-        : [[`--${name}`, name], ...(short ? [[`-${short}`, name]] : [])]
-    ) as [string, string][],
+    Object.entries(options).filter(([, option]) => isMeant(option)).flatMap(([name, { short }]) =>
+      [[`--${name}`, name], ...(short ? [[`-${short}`, name]] : [])] as [string, string][]
+    ),
   );
 }
 
@@ -176,7 +188,8 @@ function parseArgv(
     entries.filter(([, { kind }]) => (kind === "flag") === flags).map(([name]) => name);
   const alias: Record<string, string> = {};
   for (const [name, { short }] of entries) if (short) alias[short] = name;
-  const parsed = parseArgs(normalize(command, head, report), {
+  const words = normalize(command, head, report);
+  const parsed = parseArgs(words, {
     boolean: names(true),
     string: ["_", ...names(false)],
     collect: entries.filter(([, { kind }]) => kind === "list").map(([name]) => name),
@@ -193,7 +206,9 @@ function parseArgv(
   for (const [name, { kind, value }] of entries) {
     const given = parsed[name];
     const none = kind === "list" && (given as string[] | undefined)?.length === 0;
-    if (given === undefined || given === false || none) continue;
+    // A flag that is not there is false as well.
+    const isLeftOut = given === false && !words.includes(`--${name}=false`);
+    if (given === undefined || isLeftOut || none) continue;
     if (kind !== "flag" && [given].flat().includes("")) {
       report(usage(command, `--${name} needs a value: --${name} ${value ?? "VALUE"}`));
       continue;
@@ -214,14 +229,15 @@ function normalize(
 ): string[] {
   const taking = optionsWithValue(command);
   const implied = impliedValues(command);
+  const flags = namesByForm(command, ({ kind }) => kind === "flag");
   const normal: string[] = [];
   for (let turn = 0; turn < argv.length; turn++) {
     const arg = argv[turn]!;
     const name = taking.get(arg);
     const alone = implied.get(arg);
-    const [, flag = "", text] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
-    const spec = Object.hasOwn(command.options, flag) ? command.options[flag] : undefined;
-    if (spec?.kind === "flag") normal.push(`--${flag}=${valueOf(flag, spec, text, report)}`);
+    const [, form = "", text] = /^(--[^=]+|-[A-Za-z])=(.*)$/s.exec(arg) ?? [];
+    const flag = flags.get(form);
+    if (flag) normal.push(`--${flag}=${valueOf(flag, command.options[flag]!, text, report)}`);
     else if (alone !== undefined) normal.push(alone);
     else if (name !== undefined && argv[turn + 1] === "-") {
       normal.push(`--${name}=-`);

@@ -19,7 +19,10 @@ export interface OptionSpec {
   readonly help: string;
   /** The placeholder of its value in the help text. Shells complete files for a FILE and a PATH. */
   readonly value?: string;
-  /** The value that it has if it is given without one, which is only read behind a `=` then. */
+  /**
+   * The value that it has if it is given without one, or as `true`. A value is only read behind a `=` then, and `false` is
+   * as if the option was not given.
+   */
   readonly implied?: string;
   /** Its one-letter form. */
   readonly short?: string;

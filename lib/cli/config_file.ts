@@ -44,8 +44,7 @@ export function readConfigFile(
     }
     if (spec.kind === "list" && isTexts(value)) continue;
     if (spec.implied !== undefined && typeof value === "boolean") {
-      if (value) table[key] = spec.implied;
-      else delete table[key];
+      table[key] = String(value);
       continue;
     }
     const right = spec.kind === "flag" ? typeof value === "boolean" : typeof value !== "boolean";

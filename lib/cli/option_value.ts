@@ -31,10 +31,15 @@ export function parseOptionValue(
   };
   const within = (number: number | undefined, { range = [0, Infinity] } = spec) =>
     number !== undefined && number >= range[0] && number <= range[1] ? number : undefined;
+  // A number is a value of it, also 0 and 1.
+  if (spec.implied !== undefined && !/^\d/.test(value)) {
+    const isGiven = parseFlag(value);
+    if (isGiven === false) return undefined;
+    if (isGiven) return parseOptionValue(name, spec, spec.implied);
+  }
   switch (spec.kind) {
     case "flag":
-      if (/^(0|false|no|off)$/i.test(value)) return false;
-      return /^(1|true|yes|on)$/i.test(value) || raise(wrong("true or false"));
+      return parseFlag(value) ?? raise(wrong("true or false"));
     case "text":
       if (spec.choices && !spec.choices.includes(value)) {
         throw wrong(spec.choices.join(", "), spec.choices);
@@ -50,6 +55,12 @@ export function parseOptionValue(
       return within(parseTime(value)) ??
         raise(wrong(`a time${timesText(spec)} such as 500ms, 30s, 5m, 2h or 7d`));
   }
+}
+
+/** What a text makes of a flag; undefined if it is neither true nor false. */
+export function parseFlag(text: string): boolean | undefined {
+  if (/^(0|false|no|off)$/i.test(text)) return false;
+  return /^(1|true|yes|on)$/i.test(text) || undefined;
 }
 
 function parseCount(text: string): number | undefined {

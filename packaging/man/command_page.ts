@@ -44,7 +44,7 @@ function text({ help, default: preset }: OptionSpec): string {
  */
 export function environment(prefix: string, table: OptionTable): string {
   const settable = Object.entries(table)
-    .filter(([name, { argumentOnly }]) => !argumentOnly && name !== "help" && name !== "version");
+    .filter(([, { argumentOnly }]) => !argumentOnly);
   return settable.length === 0
     ? ""
     : "Each option can be set by a variable of the environment, which the command line overrides:\n" +

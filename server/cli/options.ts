@@ -12,7 +12,12 @@ export const CONFIG = {
 } as const;
 
 /** `--help` */
-export const HELP = { kind: "flag", short: "h", help: "show this text" } as const;
+export const HELP = {
+  kind: "flag",
+  short: "h",
+  argumentOnly: true,
+  help: "show this text",
+} as const;
 
 /** `--token-file` of the commands for tokens. */
 export const TOKEN_FILE = { kind: "text", value: "FILE", help: "the file of tokens" } as const;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseCommandLine, type ParsedCommandLine } from "../../lib/cli/command_line.ts";
+import { givesFlag, parseCommandLine, type ParsedCommandLine } from "../../lib/cli/command_line.ts";
 import { renderHelp } from "../../lib/cli/help.ts";
 import type { CommandSpec, OptionTable } from "../../lib/cli/command_spec.ts";
 import { ENVIRONMENT } from "../../lib/cli/permissions.ts";
@@ -69,8 +69,8 @@ export async function runCommandLine<Table extends OptionTable>(
       `There is no command ${quote(first)}${meant} (see ferryd --help)`,
     );
   }
-  if (argv.includes("--version") || argv.includes("-V")) return printVersion();
-  if (!argv.includes("--check-config")) {
+  if (givesFlag(serve, argv, "version")) return printVersion();
+  if (!givesFlag(serve, argv, "check-config")) {
     const parsed = parse(serve, argv, serve.options);
     return parsed && await run(parsed.options);
   }
@@ -110,7 +110,7 @@ function parse<Table extends OptionTable>(
   configurable: OptionTable,
   report?: (problem: FerryError) => void,
 ): ParsedCommandLine<Table> | undefined {
-  if (argv.includes("--help") || argv.includes("-h")) {
+  if (givesFlag(spec, argv, "help")) {
     print(renderHelp(spec, { prefix: PREFIX }));
     return undefined;
   }

@@ -337,7 +337,7 @@ lets bash, zsh or fish complete its command line.`,
         "nothing is opened or changed",
     },
     help: HELP,
-    version: { kind: "flag", short: "V", help: "show the version" },
+    version: { kind: "flag", short: "V", argumentOnly: true, help: "show the version" },
   },
 } as const satisfies CommandSpec;
 

@@ -50,7 +50,10 @@ export const FERRY = {
   usage: "COMMAND [ARGUMENTS]",
   summary: "Move files to and from a ferryd, and prove that they arrived",
   arguments: { min: 1, max: Infinity },
-  options: { help: COMMON.help, version: { kind: "flag", short: "V", help: "show the version" } },
+  options: {
+    help: COMMON.help,
+    version: { kind: "flag", short: "V", argumentOnly: true, help: "show the version" },
+  },
 } as const satisfies CommandSpec;
 
 /** Every option of every command: what a config file may set. */

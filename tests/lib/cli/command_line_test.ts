@@ -1,6 +1,7 @@
 import { COMMAND, OPTIONS, REAL } from "../../support/command_specs.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import {
+  givesFlag,
   parseCommandLine,
   type Settings,
   splitCommandLine,
@@ -68,6 +69,10 @@ Deno.test("parseCommandLine() gives an option without a value the implied one", 
   assertEquals(parsed(["-sz"]), [undefined, false, []]);
   assertEquals(parsed(["--", "-z"]), [undefined, false, ["-z"]]);
   assertEquals(parsed([], { PROG_LEVEL: "7" }), [7, false, []]);
+  assertEquals(parsed([], { PROG_LEVEL: "true" }), [3, false, []]);
+  for (const argv of [["--level=false"], ["-z=off"], ["-z", "--level=no"]]) {
+    assertEquals(parsed(argv, { PROG_LEVEL: "7" }), [undefined, false, []], `${argv}`);
+  }
   assertStringIncludes(usageOf(() => parsed(["-z=0"])), "--level takes a whole number from 1 to 9");
 });
 
@@ -249,6 +254,29 @@ Deno.test("parseCommandLine() reads the environment", () => {
     assertEquals(parse([], { PROG_QUIET: off }).options.quiet, false, `PROG_QUIET=${off}`);
   }
   assertStringIncludes(usageOf(() => parse([], { PROG_JOBS: "many" })), "--jobs takes");
+});
+
+Deno.test("parseCommandLine() takes a flag that is false for one that is given", async () => {
+  for (const argv of [["--quiet=false"], ["-q=no"], ["-q", "--quiet=0"], ["-q=off", "a"]]) {
+    assertEquals(parse(argv, { PROG_QUIET: "true" }).options.quiet, false, `${argv}`);
+  }
+  assertEquals(parse(["--quiet=false", "-q"]).options.quiet, true, "the last one counts");
+  await withConfig("quiet = true\n", (path) => {
+    assertEquals(parse(["--config", path, "-q=false"]).options.quiet, false);
+    assertEquals(parse(["--config", path], { PROG_QUIET: "0" }).options.quiet, false);
+    assertEquals(parse(["--config", path]).options.quiet, true);
+  });
+  assertEquals(usageOf(() => parse(["-q=perhaps"])), '--quiet takes true or false, not "perhaps"');
+});
+
+Deno.test("givesFlag() finds a flag in each form, and only where options stand", () => {
+  const given = (...argv: string[]) => givesFlag(COMMAND, argv, "quiet");
+  for (const argv of [["-q"], ["a", "--quiet"], ["--quiet=true"], ["-q=1"], ["--nope", "-q"]]) {
+    assertEquals(given(...argv), true, `${argv}`);
+  }
+  for (const argv of [[], ["--quiet=false"], ["--", "-q"], ["-x"], ["--quiet=perhaps"], ["q"]]) {
+    assertEquals(given(...argv), false, `${argv}`);
+  }
 });
 
 /** A configuration with this text. */
