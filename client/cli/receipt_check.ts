@@ -5,7 +5,7 @@
  */
 
 import { X509Certificate } from "node:crypto";
-import { readRegularFile } from "../../lib/cli/input_file.ts";
+import { openRegularFile, readRegularFile } from "../../lib/cli/input_file.ts";
 import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
 import { canonicalText, parseReceipt, type SignedReceipt } from "../../lib/core/receipt.ts";
 import { parsePin } from "../../lib/security/certificate_pin.ts";
@@ -83,14 +83,33 @@ function readAuthorities(path: string): X509Certificate[] {
   }
 }
 
+/** The longest line of a file of receipts, in characters: a receipt with a long chain of certificates is shorter. */
+const MAX_LINE = 1024 * 1024;
+
 /**
- * The lines of a file of receipts.
+ * The lines of a file of receipts, with their numbers. The file may be of any size.
  *
- * @throws {FerryError} what reading it fails with
+ * @throws {FerryError} `bad_header` for a line that is too long for a receipt; what reading it fails with
  */
-export function receiptLinesIn(path: string): string[] {
+export async function* receiptLinesIn(
+  path: string,
+): AsyncGenerator<[number: number, line: string]> {
   try {
-    return readRegularFile(path).split("\n").filter((line) => line.trim() !== "");
+    using file = openRegularFile(path, { read: true }, Infinity);
+    const decoder = new TextDecoder();
+    let [rest, number] = ["", 0];
+    for await (const bytes of file.readable) {
+      const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        number++;
+        if (line.trim() !== "") yield [number, line];
+      }
+      if (rest.length > MAX_LINE) {
+        throw new FerryError("bad_header", `line ${number + 1} is too long for a receipt`);
+      }
+    }
+    if (rest.trim() !== "") yield [number + 1, rest];
   } catch (error) {
     throw toFerryError(error).during(`read the receipts in ${quote(path)}`);
   }

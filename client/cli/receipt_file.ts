@@ -63,7 +63,9 @@ export class ReceiptFile implements AsyncDisposable {
       throw new FerryError("bad_version", `the server, ${agent}, does not offer receipts`);
     }
     try {
-      const file = openRegularFile(path, { read: true, append: true, create: true });
+      const options = { read: true, append: true, create: true };
+      // Each run adds to it, and it is never read as a whole.
+      const file = openRegularFile(path, options, Infinity);
       endLine(file);
       return new ReceiptFile(context, { client, path, file, held });
     } catch (error) {

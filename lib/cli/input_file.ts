@@ -11,28 +11,30 @@ import { blocking } from "./signals.ts";
 /** How much of a pipe is read at a time, in bytes. */
 const PIECE_BYTES = 64 * 1024;
 
-/** The largest file that is read, in bytes: enough for some 40,000 tokens. */
+/** The largest file that is read as a whole, in bytes: enough for some 40,000 tokens. */
 export const MAX_REGULAR_FILE_BYTES: number = 16 * 1024 * 1024;
 
 /**
  * Opens a regular file. Opening a named pipe would wait for its writer, so the type is checked before the file is
  * opened, and again after that.
  *
- * @throws {FerryError} `usage` if it is not a regular file, or larger than {@linkcode MAX_REGULAR_FILE_BYTES}
+ * @param most how large it may be, in bytes. Default: {@linkcode MAX_REGULAR_FILE_BYTES}
+ * @throws {FerryError} `usage` if it is not a regular file, or larger than that
  * @throws what the runtime throws, such as `Deno.errors.NotFound`
  */
 export function openRegularFile(
   path: string,
   options: Deno.OpenOptions = { read: true },
+  most: number = MAX_REGULAR_FILE_BYTES,
 ): Deno.FsFile {
   try {
-    assertRegular(Deno.statSync(path));
+    assertRegular(Deno.statSync(path), most);
   } catch (error) {
     if (!options.create || !(error instanceof Deno.errors.NotFound)) throw error;
   }
   const file = Deno.openSync(path, options);
   try {
-    assertRegular(file.statSync());
+    assertRegular(file.statSync(), most);
     return file;
   } catch (error) {
     file.close();
@@ -96,22 +98,21 @@ function readPipe(path: string): string {
   let size = 0;
   for (let count; (count = pipe.readSync(buffer)) !== null;) {
     size += count;
-    if (size > MAX_REGULAR_FILE_BYTES) throw tooLarge();
+    if (size > MAX_REGULAR_FILE_BYTES) throw tooLarge(MAX_REGULAR_FILE_BYTES);
     text += decoder.decode(buffer.subarray(0, count), { stream: true });
   }
   return text + decoder.decode();
 }
 
-function assertRegular(info: Deno.FileInfo): void {
+function assertRegular(info: Deno.FileInfo, most: number): void {
   if (!info.isFile) {
     throw new FerryError("usage", `it is ${kindOf(info)}: a regular file is needed`);
   }
-  if (info.size > MAX_REGULAR_FILE_BYTES) throw tooLarge();
+  if (info.size > most) throw tooLarge(most);
 }
 
-function tooLarge(): FerryError {
-  const most = MAX_REGULAR_FILE_BYTES / 2 ** 20;
-  return new FerryError("usage", `it is larger than ${most} MiB, the most that is read`);
+function tooLarge(most: number): FerryError {
+  return new FerryError("usage", `it is larger than ${most / 2 ** 20} MiB, the most that is read`);
 }
 
 function kindOf({ isDirectory, isFifo, isSocket }: Deno.FileInfo): string {

@@ -167,6 +167,25 @@ Deno.test("ferry put --receipt fails before anything is sent", async () => {
   assertMatch(none.stderr, /it is not the line of a receipt/);
 });
 
+Deno.test("a file of receipts may have any size, and a line of it may not", async () => {
+  await using p = await Pair.shared();
+  p.write("one", "1");
+  p.write("two", "2");
+  assertEquals((await p.run("put", "one", "--receipt", "r")).code, 0);
+  // As many bytes as those of ten thousand receipts with their certificates.
+  const filler = `${" ".repeat(1023)}\n`.repeat(17 * 1024);
+  Deno.writeTextFileSync(`${p.cwd}/r`, filler, { append: true });
+  const { code, stderr } = await p.run("put", "two", "--receipt", "r");
+  assertEquals(code, 0, stderr);
+  const verified = await p.run("verify", "--receipt", "r");
+  assertEquals(verified.stdout, `${md5("1")}  one\n${md5("2")}  two\n`, verified.stderr);
+  assertEquals(verified.code, 0);
+  p.write("r", "\n" + "x".repeat(17 * 1024 * 1024));
+  const long = await p.run("verify", "--receipt", "r");
+  assertEquals([long.code, long.stdout], [8, ""]);
+  assertMatch(long.stderr, /read the receipts in "r": line 2 is too long for a receipt\n$/);
+});
+
 Deno.test("ferry put --receipt asks no server for what it does not offer", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {

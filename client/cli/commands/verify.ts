@@ -100,8 +100,8 @@ async function checkedReceipts(
   const { ReceiptCheck, receiptLinesIn } = await import("../receipt_check.ts");
   const check = new ReceiptCheck(trusted);
   const checked = new Map<string, CheckedReceipt>();
-  for (const [at, line] of receiptLinesIn(path).entries()) {
-    await context.attempt(OP, `${path}:${at + 1}`, async () => {
+  for await (const [number, line] of receiptLinesIn(path)) {
+    await context.attempt(OP, `${path}:${number}`, async () => {
       const receipt = await check.line(line);
       checked.set(receipt.receipt.filename, receipt);
     });
