@@ -198,12 +198,14 @@ export class Doctor {
     const may = (scope: string) => auth === "none" || scopes.includes(scope);
     if (!may("read")) this.#leaveOut("list", "the token may not read");
     else {
-      await this.#phase("list", async () => {
+      const listed = await this.#phase("list", async () => {
         for await (const { filename } of client.list(directory, { signal })) {
           return `${printable(filename)} is the first entry`;
         }
         return "there is nothing in it";
       });
+      // A put would make a directory that is missing, and leave it.
+      if (!listed) return this.#leaveOut("put", "the directory could not be listed");
     }
     const name = `ferry-doctor-${crypto.randomUUID()}`;
     const filename = directory === "" ? name : `${directory}/${name}`;

@@ -100,6 +100,14 @@ Deno.test("ferry doctor does what the token allows, and says what it leaves out"
   assertMatch(wrong.phases.find(({ phase }) => phase === "login")!.advice!, /revoked/);
 });
 
+Deno.test("ferry doctor makes no directory that it would leave behind", async () => {
+  await using pair = await Pair.start();
+  const missing = await examined(pair.server.address, ["--dir", "none/such"]);
+  assertEquals([missing.code, those(missing.phases, "failed")], [4, "list"]);
+  assertEquals(those(missing.phases, "left_out"), "tls login put udp");
+  assertEquals([...Deno.readDirSync(pair.root)].map(({ name }) => name), [".ferry"]);
+});
+
 Deno.test("ferry doctor says what to do where the way ends", async () => {
   await using pair = await Pair.start(["--http", "127.0.0.1:0"]);
   await using tls = await Fixture.start();
