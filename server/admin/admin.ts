@@ -80,7 +80,6 @@ export class Admin {
   async status(): Promise<Status> {
     const { server, storage, root, counter, clock } = this.#parts;
     const [reason, partial_uploads] = await this.#storageStatus();
-    const now = clock.now();
     return {
       version: VERSION,
       pid: Deno.pid,
@@ -90,7 +89,7 @@ export class Admin {
       seconds: toMilliseconds((clock.monotonic() - this.#began) / 1000),
       listening: server.addresses.map(listenerStatus),
       totals: counter.totals,
-      connections: [...server.connections].map((each) => connectionStatus(each, now)),
+      connections: [...server.connections].map(connectionStatus),
       quotas: storage.quotas?.usage ?? [],
       partial_uploads,
     };

@@ -109,9 +109,9 @@ export function listenerStatus({ kind, ...address }: Listening): Status["listeni
   return { listener: kind, address: formatAddress(address) };
 }
 
-/** An open connection. `now` is in milliseconds since 1970. */
-export function connectionStatus(connection: OpenConnection, now: number): ConnectionStatus {
-  const seconds = Math.max(0, now - connection.since) / 1000;
+/** An open connection. */
+export function connectionStatus(connection: OpenConnection): ConnectionStatus {
+  const seconds = toMilliseconds(connection.seconds);
   const operations = [...connection.running].map(operationStatus);
   return { ...identityOf(connection), seconds, operations };
 }

@@ -128,6 +128,8 @@ export interface OpenConnection extends Requester {
   readonly listener: ListenerKind;
   /** When it was opened, in milliseconds since 1970. */
   readonly since: number;
+  /** For how long it has been open, in seconds, whatever was done to the time of day meanwhile. */
+  readonly seconds: number;
   /** What goes on in it. */
   readonly running: ReadonlySet<RunningOperation>;
   /** Closes it immediately, for that reason. The client may connect again, and resume what was cut. */

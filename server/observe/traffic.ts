@@ -103,6 +103,8 @@ export class ClientConnection implements OpenConnection {
   readonly running: Set<Operation> = new Set();
   readonly #opened: OpenedConnection;
   readonly #shared: Shared;
+  /** When it was opened, in milliseconds of the monotonic clock. */
+  readonly #began: number;
   #isOpen = true;
 
   /** Creates the record of a connection; see {@linkcode Traffic.open}. */
@@ -110,9 +112,15 @@ export class ClientConnection implements OpenConnection {
     this.listener = opened.listener;
     this.peer = { hostname: opened.peer.hostname, port: opened.peer.port };
     this.since = shared.clock.now();
+    this.#began = shared.clock.monotonic();
     this.#opened = opened;
     this.#shared = shared;
     for (const observer of shared.observers) observer.connected?.(this.listener);
+  }
+
+  /** See {@linkcode OpenConnection.seconds}. */
+  get seconds(): number {
+    return (this.#shared.clock.monotonic() - this.#began) / 1000;
   }
 
   /** The address of the client as text, as in `127.0.0.1:50123`. */
