@@ -57,9 +57,10 @@ interface Waiting {
 
 /** Events that outlive the process. One process at a time has a journal open. */
 export class EventJournal implements AsyncDisposable {
-  readonly #directory: string;
+  readonly #place: () => string;
   readonly #durable: boolean;
-  readonly #lock: Deno.FsFile;
+  #directory: string;
+  #lock: Deno.FsFile;
   readonly #segments = new Map<number, Segment>();
   /** Where the events are that have not been dealt with, by their ids. */
   readonly #places = new Map<number, Segment>();
@@ -73,7 +74,12 @@ export class EventJournal implements AsyncDisposable {
   /** The events that earlier processes have left, in order. */
   readonly left: readonly JournalEntry[];
 
-  private constructor(directory: string, lock: Deno.FsFile, { durable }: EventJournalOptions) {
+  private constructor(
+    { directory, lock }: Taken,
+    place: () => string,
+    { durable }: EventJournalOptions,
+  ) {
+    this.#place = place;
     this.#directory = directory;
     this.#lock = lock;
     this.#durable = durable;
@@ -81,28 +87,28 @@ export class EventJournal implements AsyncDisposable {
   }
 
   /**
-   * Opens the journal in a directory, which has to exist.
+   * Opens the journal in a directory.
    *
+   * @param place makes the directory if it is not there, and returns its path. It is called again if somebody has removed
+   * the directory: what was in it is lost when this process ends, and what comes later is not.
    * @throws {FerryError} `busy` if another process has it open; `not_found`, `denied`, `io`
    */
-  static async open(directory: string, options: EventJournalOptions): Promise<EventJournal> {
-    using taken = new DisposableStack();
+  static async open(place: () => string, options: EventJournalOptions): Promise<EventJournal> {
     try {
-      const path = join(directory, "lock");
-      const lock = taken.use(Deno.openSync(path, { create: true, write: true, mode: 0o600 }));
-      // A process that was killed a moment ago may still hold it.
-      for (let tries = 0; !tryLock(lock); tries++) {
-        if (tries === LOCK.tries) {
-          throw new FerryError("busy", "another ferryd keeps its queue there: each needs its own");
-        }
-        await new Promise((resolve) => setTimeout(resolve, LOCK.pause));
-      }
-      const journal = new EventJournal(directory, lock, options);
-      taken.move();
+      const taken = await take(place());
+      using lock = new DisposableStack();
+      lock.use(taken.lock);
+      const journal = new EventJournal(taken, place, options);
+      lock.move();
       return journal;
     } catch (error) {
       throw fileError(error);
     }
+  }
+
+  /** Where the journal is. */
+  get directory(): string {
+    return this.#directory;
   }
 
   /**
@@ -163,8 +169,10 @@ export class EventJournal implements AsyncDisposable {
   /** The file that events are appended to. */
   async #segment(): Promise<OpenSegment> {
     const current = this.#current;
-    if (current && current.size < SEGMENT_BYTES) return current;
+    const isOpen = current && current.size < SEGMENT_BYTES;
+    if (isOpen && !await isRemoved(current.file)) return current;
     this.#leaveCurrent();
+    if (await isRemoved(this.#lock)) await this.#beginAnew();
     const number = ++this.#lastSegment;
     const path = this.#pathOf(number);
     const options = { write: true, append: true, createNew: true, mode: 0o600 };
@@ -175,6 +183,16 @@ export class EventJournal implements AsyncDisposable {
     return this.#current;
   }
 
+  /** Begins with nothing in a directory that is made in the place of one that was removed. */
+  async #beginAnew(): Promise<void> {
+    const { directory, lock } = await take(this.#place());
+    this.#lock.close();
+    this.#lock = lock;
+    this.#directory = directory;
+    this.#segments.clear();
+    this.#places.clear();
+  }
+
   #leaveCurrent(): void {
     this.#current?.file.close();
     this.#current = undefined;
@@ -183,8 +201,8 @@ export class EventJournal implements AsyncDisposable {
   async #removeFinished(): Promise<void> {
     for (const [number, { left }] of this.#segments) {
       if (left > 0 || number === this.#current?.number) continue;
-      await Deno.remove(this.#pathOf(number));
       this.#segments.delete(number);
+      await removeIfThere(this.#pathOf(number));
     }
   }
 
@@ -238,6 +256,45 @@ export class EventJournal implements AsyncDisposable {
     await this.#running;
     this.#leaveCurrent();
     this.#lock.close();
+  }
+}
+
+/** A directory, and the lock on it. */
+interface Taken {
+  readonly directory: string;
+  readonly lock: Deno.FsFile;
+}
+
+/**
+ * Keeps other processes from a directory.
+ *
+ * @throws {FerryError} `busy` if another process has it
+ */
+async function take(directory: string): Promise<Taken> {
+  using taken = new DisposableStack();
+  const path = join(directory, "lock");
+  const lock = taken.use(Deno.openSync(path, { create: true, write: true, mode: 0o600 }));
+  // A process that was killed a moment ago may still hold it.
+  for (let tries = 0; !tryLock(lock); tries++) {
+    if (tries === LOCK.tries) {
+      throw new FerryError("busy", "another ferryd keeps its queue there: each needs its own");
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOCK.pause));
+  }
+  taken.move();
+  return { directory, lock };
+}
+
+/** Whether an open file has no name any more. */
+async function isRemoved(file: Deno.FsFile): Promise<boolean> {
+  return (await file.stat()).nlink === 0;
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

@@ -30,8 +30,8 @@ const logger = getLogger(["ferry", "server"]);
 export interface StoredHookOptions {
   /** The program. */
   readonly command: HookCommand;
-  /** The directory of the queue, which has to exist. */
-  readonly directory: string;
+  /** Makes the directory of the queue if it is not there, and returns its path. */
+  readonly place: () => string;
   /** Whether stored files survive a loss of power, and so the queue does. */
   readonly durable: boolean;
   /** How many may run at the same time. */
@@ -80,8 +80,8 @@ export class StoredHook implements Observer, AsyncDisposable {
    * @throws {FerryError} as {@linkcode EventJournal.open}
    */
   static async open(options: StoredHookOptions): Promise<StoredHook> {
-    const { directory, durable } = options;
-    return new StoredHook(options, await EventJournal.open(directory, { durable }));
+    const { place, durable } = options;
+    return new StoredHook(options, await EventJournal.open(place, { durable }));
   }
 
   /** Resolves when the upload is in the queue. */
@@ -200,7 +200,7 @@ export class StoredHook implements Observer, AsyncDisposable {
   }
 
   async #giveUp(job: Job): Promise<void> {
-    const path = join(this.#options.directory, FAILED.name);
+    const path = join(this.#journal.directory, FAILED.name);
     try {
       using file = await Deno.open(path, { append: true, create: true, mode: 0o600 });
       const line = `${JSON.stringify(job.entry.event)}\n`;

@@ -106,12 +106,12 @@ export class UploadHooks implements AsyncDisposable {
     const before = beforeStore && beforeStoreHook(beforeStore, { jobs, timeout });
     if (!command) return new UploadHooks(before, undefined);
     try {
-      const directory = queueDirectory(queue, place);
+      const queuePlace = placeOfQueue(queue, place);
       // Nothing can be uploaded.
-      if (directory === undefined) return new UploadHooks(before, undefined);
+      if (!queuePlace) return new UploadHooks(before, undefined);
       const { durable, clock } = place;
       const stored = await StoredHook.open({
-        ...{ command, directory, durable, jobs, clock },
+        ...{ command, place: queuePlace, durable, jobs, clock },
         attempts: values["hook-attempts"],
         limit: values["hook-queue-limit"],
       });
@@ -138,19 +138,21 @@ export class UploadHooks implements AsyncDisposable {
 }
 
 /**
- * The directory of the queue. It is made if it is not there.
+ * What makes the directory of the queue if it is not there, and returns its path.
  *
  * @returns undefined if it would be in the root, and nothing can be written there
  */
-function queueDirectory(
+function placeOfQueue(
   given: string | undefined,
   { ownDirectory, unwritable }: UploadHookPlace,
-): string | undefined {
-  if (given === undefined) return unwritable ? undefined : ownDirectory?.();
-  try {
-    Deno.mkdirSync(given, { mode: 0o700 });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  }
-  return given;
+): (() => string) | undefined {
+  if (given === undefined) return unwritable ? undefined : ownDirectory;
+  return () => {
+    try {
+      Deno.mkdirSync(given, { mode: 0o700 });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+    return given;
+  };
 }

@@ -7,7 +7,7 @@ import { RecordedLog } from "../../support/recorded_log.ts";
 /** A directory for a journal, which a test opens again and again. */
 class Kept extends TempDir {
   open(): Promise<EventJournal> {
-    return EventJournal.open(this.path, { durable: true });
+    return EventJournal.open(() => this.path, { durable: true });
   }
 
   /** What the next process finds, and its journal, closed again. */
@@ -86,4 +86,31 @@ Deno.test("EventJournal takes events while it cannot write, says so once, and wr
   const errors = log.lines.filter((line) => line.startsWith("error"));
   assertEquals(errors.length, 1);
   assertEquals(await dir.left(), [3]);
+});
+
+Deno.test("EventJournal goes on where its directory, or a file of it, is removed", async () => {
+  await using dir = new TempDir();
+  await using log = await RecordedLog.start();
+  const path = dir.join("queue");
+  const place = () => {
+    Deno.mkdirSync(path, { recursive: true });
+    return path;
+  };
+  const open = () => EventJournal.open(place, { durable: true });
+  {
+    await using journal = await open();
+    await journal.append({ n: 1 });
+    Deno.removeSync(path, { recursive: true });
+    const second = await journal.append({ n: 2 });
+    await assertRejects(open, FerryError, "another ferryd keeps its queue there");
+    for (const { name } of [...Deno.readDirSync(path)]) {
+      if (name !== "lock") Deno.removeSync(`${path}/${name}`);
+    }
+    journal.done(second);
+    await journal.append({ n: 3 });
+    await journal.append({ n: 4 });
+  }
+  await using journal = await open();
+  assertEquals(journal.left.map(({ event }) => event.n), [3, 4]);
+  assertEquals(log.lines, []);
 });
