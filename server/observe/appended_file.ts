@@ -24,7 +24,7 @@ export class AppendedFile implements ByteWriter {
   private constructor(path: string, onFailure: (error: unknown) => void) {
     this.#path = path;
     this.#onFailure = onFailure;
-    this.#file = openAt(path);
+    this.#file = openToAppend(path, { create: true });
   }
 
   /**
@@ -43,7 +43,7 @@ export class AppendedFile implements ByteWriter {
    * @throws {FerryError} why it cannot be opened; the file that is open stays in use
    */
   reopen(): void {
-    const next = openAt(this.#path);
+    const next = openToAppend(this.#path, { create: true });
     closeQuietly(this.#file);
     this.#file = next;
   }
@@ -61,10 +61,26 @@ export class AppendedFile implements ByteWriter {
   }
 }
 
-function openAt(path: string): Deno.FsFile {
+/**
+ * Opens a file to append to it.
+ *
+ * @param options.create whether it is created if it is not there
+ * @throws {FerryError} why it cannot be opened
+ */
+export function openToAppend(path: string, { create }: { create: boolean }): Deno.FsFile {
   try {
-    return Deno.openSync(path, { append: true, create: true, mode: MODE });
+    // Opening a named pipe only to write to it would wait for its reader.
+    return Deno.openSync(path, { read: isPipe(path), append: true, create, mode: MODE });
   } catch (error) {
     throw fileError(error).during(`write to ${quote(path)}`);
+  }
+}
+
+function isPipe(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFifo === true;
+  } catch {
+    // It is not there yet, or cannot be opened.
+    return false;
   }
 }

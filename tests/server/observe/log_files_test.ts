@@ -58,6 +58,26 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "ferryd writes its log to a named pipe, and does not wait for a reader to come",
+  ignore,
+  fn: async () => {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root"));
+    dir.pipe("log");
+    const server = await Ferryd.start(dir.join("root"), ["--log-file", dir.join("log")]);
+    // Opens it anew, which does not wait either.
+    Deno.kill(server.pid, "SIGUSR1");
+    assertEquals((await ferry(["mkdir", "d"], { server: server.address })).code, 0);
+    const reader = new Deno.Command("cat", { args: [dir.join("log")], stdout: "piped" }).spawn();
+    assertEquals((await ferry(["mkdir", "e"], { server: server.address })).code, 0);
+    assertEquals((await server.stop()).stderr, "");
+    const { stdout } = await reader.output();
+    const log = new TextDecoder().decode(stdout);
+    for (const name of ["d", "e"]) assertStringIncludes(log, `mkdir "${name}": `);
+  },
+});
+
 Deno.test("ferryd does not start without its log or its audit trail", async (t) => {
   await using dir = new TempDir();
   for (const option of ["--log-file", "--audit"]) {
