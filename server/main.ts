@@ -11,10 +11,12 @@ import { ALL_BUFFERS } from "../lib/core/buffer_budget.ts";
 import { ENVIRONMENT, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { type FerryError, quote, toFerryError } from "../lib/core/errors.ts";
+import { MAX_TIMEOUT_MS } from "../lib/core/number_options.ts";
 import { VERSION } from "../lib/core/version.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
 import { Admin } from "./admin/admin.ts";
+import type { SocketPlace } from "./admin/admin_socket.ts";
 import { TrafficCounter } from "./admin/traffic_counter.ts";
 import { type BucketRoot, bucketRoot } from "./cli/bucket_root.ts";
 import { COMMANDS } from "./cli/commands/all.ts";
@@ -151,7 +153,7 @@ async function run(options: ServeValues): Promise<void> {
   for (const shortcoming of reported) output.stderr.write(`ferryd: ${shortcoming}\n`);
   output.stdout.write("ferryd: ready\n");
   await manager?.ready(serving);
-  const drainTimeout = await stop.promise;
+  const drainTimeout = Math.min(await stop.promise, MAX_TIMEOUT_MS);
   admin.draining();
   await manager?.stopping(drainTimeout);
   await Promise.all([server.close({ drainTimeout }), hooks?.stop(drainTimeout)]);
@@ -187,7 +189,7 @@ function isOpenAndPlain({ kind, ...address }: Listening): boolean {
 }
 
 /** A storage that may have a place for the socket of the operator. */
-type OpenedStorage = Storage & { readonly socketPath?: string | undefined };
+type OpenedStorage = Storage & { readonly socketPlace?: SocketPlace | undefined };
 
 /** Where a bucket is, and the keys to it. */
 type BucketAccess = Omit<S3StorageOptions, "maxFileSize" | "runtime">;

@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { toFerryError } from "../lib/core/errors.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
 import type { Admin } from "./admin/admin.ts";
-import { AdminSocket } from "./admin/admin_socket.ts";
+import { AdminSocket, type SocketPlace } from "./admin/admin_socket.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -23,14 +23,14 @@ export async function openAdmin(
   admin: Admin,
   { path, storage }: {
     path: string | undefined;
-    storage: { readonly socketPath?: string | undefined };
+    storage: { readonly socketPlace?: SocketPlace | undefined };
   },
 ): Promise<AdminSocket | undefined> {
-  if (path !== undefined) return await AdminSocket.open(path, admin);
+  if (path !== undefined) return await AdminSocket.open({ path, prepare: () => path }, admin);
   if (!PLATFORM.unixSockets) return undefined;
   try {
-    const { socketPath } = storage;
-    return socketPath === undefined ? undefined : await AdminSocket.open(socketPath, admin);
+    const { socketPlace } = storage;
+    return socketPlace && await AdminSocket.open(socketPlace, admin);
   } catch (error) {
     const { reason } = toFerryError(error);
     logger.warn(

@@ -18,6 +18,21 @@ const MAX_BODY_BYTES = 64 * 1024;
 /** Only the user that the server runs as may connect, and root. */
 const MODE = 0o600;
 
+/** How often it is looked whether the socket is still there, in milliseconds. */
+const LOOK_MS = 2000;
+
+/** Where a socket can be. */
+export interface SocketPlace {
+  /**
+   * Makes the place ready for a socket, and returns its path, which leads there for the moment.
+   *
+   * @throws {FerryError} why there can be none
+   */
+  prepare(): string;
+  /** The path of the socket that was made last, as it is now. */
+  readonly path: string;
+}
+
 const kickRequest = v.strictObject({
   who: v.pipe(v.array(v.string("is not a string"), "is not an array"), v.minLength(1, "is empty")),
 });
@@ -27,57 +42,135 @@ const drainRequest = v.strictObject({
   timeout: v.optional(v.pipe(v.number("is not a number"), v.minValue(0, "is negative"))),
 });
 
-/** A socket that is listened on, until it is disposed of. */
+/**
+ * A socket that is listened on, until it is disposed of. If somebody removes it, it is made again: with the directory
+ * that it is in, as programs do that remove old files.
+ */
 export class AdminSocket implements AsyncDisposable {
-  readonly #server: Deno.HttpServer;
-  readonly #end: AbortController;
+  readonly #place: SocketPlace;
+  readonly #admin: Admin;
+  #listening: { readonly server: Deno.HttpServer; readonly end: AbortController } | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #looking = Promise.resolve();
+  #closed = false;
+  /** Whether it could not be made again at the last try. */
+  #failing = false;
 
-  private constructor(server: Deno.HttpServer, end: AbortController) {
-    this.#server = server;
-    this.#end = end;
+  private constructor(place: SocketPlace, admin: Admin) {
+    this.#place = place;
+    this.#admin = admin;
   }
 
   /**
    * Listens.
    *
-   * @param path where the socket will be; one that a process has left that was killed is replaced
+   * @param place where the socket will be; one that a process has left that was killed is replaced
    * @throws {FerryError} `busy` if a process listens there; `exists` if something else is there; `usage` for a path that
    * is too long for a socket; `not_found`, `denied`, …
    */
-  static async open(path: string, admin: Admin): Promise<AdminSocket> {
+  static async open(place: SocketPlace, admin: Admin): Promise<AdminSocket> {
+    const socket = new AdminSocket(place, admin);
+    await socket.#listen();
+    socket.#lookLater();
+    return socket;
+  }
+
+  async #listen(): Promise<void> {
+    const path = this.#place.prepare();
     try {
-      await removeStale(path);
+      switch (await whatIsAt(path)) {
+        case "listener":
+          throw new FerryError("busy", "another process listens there");
+        case "rest":
+          await Deno.remove(path);
+      }
       const end = new AbortController();
       const options = { path, signal: end.signal, onListen() {}, onError: failed };
-      const server = Deno.serve(options, (request) => answer(request, admin));
+      const server = Deno.serve(options, (request) => answer(request, this.#admin));
+      this.#listening = { server, end };
       Deno.chmodSync(path, MODE);
-      return new AdminSocket(server, end);
     } catch (error) {
-      throw listenError(error).during(`listen on the socket ${quote(path)}`);
+      throw socketError(error).during(`listen on the socket ${quote(path)}`);
     }
+  }
+
+  #lookLater(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#look().finally(() => this.#lookLater());
+    }, LOOK_MS);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  /** Makes the socket again if it is gone. Never fails. */
+  async #look(): Promise<void> {
+    try {
+      await Deno.lstat(this.#place.path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) await this.#renew();
+    }
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      await this.#close();
+      if (this.#closed) return;
+      await this.#listen();
+      logger.info("The socket for ferryd status, kick and drain was removed, and is made again");
+      this.#failing = false;
+    } catch (error) {
+      if (this.#failing) return;
+      this.#failing = true;
+      const { message: reason, code } = toFerryError(error);
+      logger.warn("ferryd status, kick and drain cannot reach this server: {reason} ({code})", {
+        reason,
+        code,
+      });
+    }
+  }
+
+  async #close(): Promise<void> {
+    const { server, end } = this.#listening ?? {};
+    this.#listening = undefined;
+    end?.abort();
+    await server?.finished;
   }
 
   /** Closes it, and cuts the requests that are being answered. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#end.abort();
-    await this.#server.finished;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#looking;
+    await this.#close();
   }
 }
 
-async function removeStale(path: string): Promise<void> {
+/** What has the path of a socket: a process that listens, what is left of one that has ended, or nothing. */
+export type AtSocketPath = "listener" | "rest" | "nothing";
+
+/**
+ * Looks what has the path of a socket.
+ *
+ * @throws {FerryError} `exists` if it is no socket
+ * @throws what the runtime throws, such as for a path that is too long
+ */
+export async function whatIsAt(path: string): Promise<AtSocketPath> {
   const info = await Deno.lstat(path).catch(() => undefined);
-  if (!info) return;
-  if (!info.isSocket) throw new FerryError("exists", "something that is no socket has that name");
+  if (info && !info.isSocket) {
+    throw new FerryError("exists", "something that is no socket has that name");
+  }
   try {
     (await Deno.connect({ transport: "unix", path })).close();
+    return "listener";
   } catch (error) {
-    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-    return await Deno.remove(path);
+    if (error instanceof Deno.errors.NotFound) return "nothing";
+    if (error instanceof Deno.errors.ConnectionRefused) return "rest";
+    throw error;
   }
-  throw new FerryError("busy", "another process listens there");
 }
 
-function listenError(error: unknown): FerryError {
+/** The error for what the runtime throws because of the path of a socket. */
+export function socketError(error: unknown): FerryError {
   // The runtime has no other error for it: "path must be shorter than SUN_LEN".
   if (error instanceof Error && error.message.includes("SUN_LEN")) {
     return new FerryError("usage", "the path is longer than a socket's may be, which is 107 bytes");

@@ -8,6 +8,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Environment } from "../../lib/cli/permissions.ts";
 import { FerryError, toFerryError } from "../../lib/core/errors.ts";
+import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 
 const logger = getLogger(["ferry", "server"]);
 
@@ -126,7 +127,7 @@ function signEvery(environment: Environment): number | undefined {
   const [microseconds, pid] = [environment("WATCHDOG_USEC"), environment("WATCHDOG_PID")];
   if (pid !== undefined && Number(pid) !== Deno.pid) return undefined;
   const wait = Number(microseconds ?? NaN) / 1000;
-  return wait > 0 ? Math.max(1, wait / SIGNS_PER_WAIT) : undefined;
+  return wait > 0 ? Math.min(Math.max(1, wait / SIGNS_PER_WAIT), MAX_TIMEOUT_MS) : undefined;
 }
 
 /**

@@ -170,6 +170,29 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "the queue of --on-stored is made again if .ferry is removed, and outlives the process then",
+  ignore,
+  fn: async () => {
+    await using s = new HookedServer();
+    await using first = await s.start(["--on-stored", s.keeping()]);
+    s.write("a", "a");
+    assertEquals((await s.run("put", "a")).code, 0);
+    await s.untilTold(1);
+    await first.stop();
+    await using second = await s.start(["--on-stored", s.script("exit 1")]);
+    assertEquals((await s.run("put", "a", "--as", "b")).code, 0);
+    Deno.removeSync(`${s.root}/.ferry`, { recursive: true });
+    assertEquals((await s.run("put", "a", "--as", "c")).code, 0);
+    const { stderr } = await second.stop("SIGKILL");
+    assert(!stderr.includes("cannot be kept"), stderr);
+    await s.start(["--on-stored", s.keeping()]);
+    // What waited in the queue that was removed is lost.
+    assertEquals((await s.untilTold(2)).map(({ name }) => name), ["a", "c"]);
+  },
+});
+
+Deno.test({
   name: "--on-stored may end within the drain time, is killed after it, and run at the next start",
   ignore,
   fn: async () => {
@@ -183,7 +206,7 @@ Deno.test({
     await allEnded([Number(s.read("pid"))]);
     // The next one is in the middle of a run when it is told to end.
     const slow = 'echo >"$OUT/begun"; until [ -e "$OUT/go" ]; do sleep 0.05; done';
-    const second = await s.start(["--on-stored", s.keeping(slow), "--drain-timeout", "1h"]);
+    const second = await s.start(["--on-stored", s.keeping(slow), "--drain-timeout", "60d"]);
     await s.until(() => s.read("begun") !== "");
     const stopped = second.stop();
     Deno.writeTextFileSync(`${s.out}/go`, "");

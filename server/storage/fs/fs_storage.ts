@@ -104,9 +104,9 @@ export class FsStorage implements Storage {
     }
   }
 
-  /** Where a socket of this process can be that no other user reaches; undefined if nothing can be written. */
-  get socketPath(): string | undefined {
-    return this.#served.socketPath;
+  /** See `ServedRoot.socketPlace`. */
+  get socketPlace(): ServedRoot["socketPlace"] {
+    return this.#served.socketPlace;
   }
 
   /** See {@linkcode Storage.internal}. */

@@ -246,9 +246,23 @@ export class ServedRoot implements AsyncDisposable {
     return this.#closing.signal;
   }
 
-  /** Where this process can listen with a socket of its own; undefined if nothing can be written. */
-  get socketPath(): string | undefined {
-    return this.#state?.socketPath();
+  /**
+   * Where this process can listen with a socket that only its user may connect to; undefined if nothing can be written.
+   * `prepare` makes the directory that `path` is in, again if it was removed.
+   */
+  get socketPlace(): { prepare(): string; readonly path: string } | undefined {
+    const state = this.#state;
+    if (!state) return undefined;
+    const prepare = () => {
+      this.assertServing();
+      return state.prepareSocket();
+    };
+    return {
+      prepare,
+      get path() {
+        return state.socketPath;
+      },
+    };
   }
 
   /**

@@ -91,19 +91,25 @@ export class StateDirectory implements Disposable {
     return this.#together;
   }
 
+  /** The path of the socket of this process. */
+  get socketPath(): string {
+    return this.directory.at(`${basename(SOCKETS_DIRECTORY)}/${socketName(this.id)}`);
+  }
+
   /**
-   * Where this process can listen with a socket that only its user may connect to. What processes have left there that
-   * were killed is removed.
+   * Makes the directory in which this process can listen with a socket that only its user may connect to, and removes
+   * what processes have left there that were killed.
+   *
+   * @returns the path of the socket
    */
-  socketPath(): string {
+  prepareSocket(): string {
     return this.inTurn(() => {
-      const directory = basename(SOCKETS_DIRECTORY);
-      using sockets = makeDirectory(this.directory, directory);
+      using sockets = makeDirectory(this.directory, basename(SOCKETS_DIRECTORY));
       const others = this.companions.map(socketName);
       for (const { name } of [...Deno.readDirSync(sockets.path)]) {
         if (!others.includes(name)) Deno.removeSync(sockets.at(name));
       }
-      return this.directory.at(`${directory}/${socketName(this.id)}`);
+      return this.socketPath;
     });
   }
 
