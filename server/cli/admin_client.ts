@@ -20,37 +20,53 @@ export interface RunningOptions {
   pid?: number | undefined;
 }
 
+/** The servers that were asked for. */
+export interface RunningServers {
+  /** Those that have answered, and their states, in the order of their process ids. */
+  readonly servers: readonly [RunningServer, Status][];
+  /** Why another one has not answered, which may have been meant as well; undefined if all have. */
+  readonly failure: FerryError | undefined;
+}
+
 /** A server that runs. */
 export class RunningServer {
   readonly #socket: string;
+  readonly #patience: number;
 
-  private constructor(socket: string) {
+  private constructor(socket: string, patience: number) {
     this.#socket = socket;
+    this.#patience = patience;
   }
 
   /**
-   * All servers that the options mean, and their states, in the order of their process ids. Makes the directory of their
-   * sockets the working directory, since the path of a socket must not be long.
+   * All servers that the options mean. Makes the directory of their sockets the working directory, since the path of a
+   * socket must not be long.
    *
-   * @throws {FerryError} `unreachable` if there is none; `denied` if this user may not ask them; `usage` for a bucket
-   * without an `admin-socket`
+   * @param patience how long a server may take to answer, in milliseconds
+   * @throws {FerryError} `unreachable` if there is none; `timeout` if none answers; `denied` if this user may not ask them;
+   * `usage` for a bucket without an `admin-socket`
    */
-  static async all(options: RunningOptions): Promise<[RunningServer, Status][]> {
+  static async all(options: RunningOptions, patience: number = ANSWER_MS): Promise<RunningServers> {
     const sockets = enter(options);
+    const failures: FerryError[] = [];
     const asked = await Promise.all(sockets.map(async (socket) => {
-      const server = new RunningServer(socket);
+      const server = new RunningServer(socket, patience);
       try {
         return [server, await server.status()] as [RunningServer, Status];
       } catch (error) {
-        // It was killed, or ends at the moment.
-        if (isGone(error)) return undefined;
-        throw error;
+        // One that is gone was killed, or ends at the moment.
+        if (!isGone(error)) failures.push(toFerryError(error));
+        return undefined;
       }
     }));
-    const found = asked.filter((each) => each !== undefined)
+    const servers = asked.filter((each) => each !== undefined)
       .filter(([, { pid }]) => options.pid === undefined || pid === options.pid)
       .sort(([, a], [, b]) => a.pid - b.pid);
-    if (found.length > 0) return found;
+    const [failure] = failures;
+    if (servers.length > 0) {
+      return { servers, failure: options.pid === undefined ? failure : undefined };
+    }
+    if (failure) throw failure;
     const which = options.pid === undefined ? "" : ` as process ${options.pid}`;
     const where = options["admin-socket"] === undefined
       ? `serves ${quote(options.root)}`
@@ -89,6 +105,7 @@ export class RunningServer {
 
   async #ask(method: string, what: string, body?: unknown): Promise<unknown> {
     const [status, text] = await exchange(this.#socket, {
+      patience: this.#patience,
       method,
       path: `${API}/${what}`,
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -104,6 +121,9 @@ export class RunningServer {
 
 /** How often a server that ends is asked for its state, in milliseconds. */
 const LOOK_MS = 200;
+
+/** How long a server may take to answer, in milliseconds: more than it takes where its storage does not answer. */
+const ANSWER_MS = 10_000;
 
 /** Makes the directory of the sockets the working directory, and returns their names in it. */
 function enter({ root, "admin-socket": socket }: RunningOptions): string[] {
@@ -141,17 +161,33 @@ function isGone(error: unknown): boolean {
 /** Makes a request by a socket. */
 async function exchange(
   socketPath: string,
-  { body, ...request }: { method: string; path: string; body: string | undefined },
+  { body, patience, ...request }: {
+    method: string;
+    path: string;
+    body: string | undefined;
+    patience: number;
+  },
 ): Promise<[status: number, body: string]> {
   // Loaded on demand, since it takes time and few commands need it.
   const { request: httpRequest } = await import("node:http");
   return await new Promise((resolve, reject) => {
-    const fail = (error: unknown) => reject(askingError(fileError(error)));
+    const late = setTimeout(() => {
+      const reason = `it has not answered for ${patience / 1000} s: it hangs, or was stopped`;
+      fail(new FerryError("timeout", reason));
+      sent.destroy();
+    }, patience);
+    const fail = (error: unknown) => {
+      clearTimeout(late);
+      reject(askingError(fileError(error)));
+    };
     const sent = httpRequest({ socketPath, ...request }, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (part: string) => text += part);
-      response.on("end", () => resolve([response.statusCode ?? 0, text]));
+      response.on("end", () => {
+        clearTimeout(late);
+        resolve([response.statusCode ?? 0, text]);
+      });
       response.on("error", fail);
       response.on("close", () => fail(new FerryError("closed", "it has ended")));
     });

@@ -118,6 +118,61 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a socket that is removed while ferryd runs is made again, with its directory",
+  ignore,
+  async fn() {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root"));
+    Deno.mkdirSync(dir.join("sockets"));
+    const path = dir.join("sockets/s");
+    await using server = await Ferryd.start(dir.join("root"));
+    await using other = await Ferryd.start(await Deno.makeTempDir({ dir: dir.path }), [
+      ...["--admin-socket", path],
+    ]);
+    const reachable = async (...where: string[]) => {
+      for (;;) {
+        const { code, stdout, stderr } = await ferryd(["status", "--json", ...where]);
+        if (code === 0) return JSON.parse(stdout).pid;
+        // What the command finds where nobody listens.
+        assertEquals(code, 6, stderr);
+      }
+    };
+    Deno.removeSync(dir.join("root/.ferry"), { recursive: true });
+    Deno.removeSync(dir.join("sockets"), { recursive: true });
+    assertEquals(await reachable("--root", dir.join("root")), server.pid);
+    const [socket] = socketsIn(dir.join("root")) as [string];
+    assertEquals(Deno.statSync(socket).mode! & 0o777, 0o600);
+    Deno.mkdirSync(dir.join("sockets"));
+    assertEquals(await reachable("--admin-socket", path), other.pid);
+    Deno.removeSync(path);
+    assertEquals(await reachable("--admin-socket", path), other.pid);
+    for (const each of [server, other]) {
+      const { code, stderr } = await each.stop();
+      assertEquals(code, 0);
+      assertStringIncludes(stderr, "The socket for ferryd status, kick and drain was removed");
+    }
+  },
+});
+
+Deno.test({
+  name: "ferryd status does not wait for ever for a ferryd that hangs, and shows the others",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using dir = new TempDir();
+    await using one = await Ferryd.start(dir.path, ["--together"]);
+    await using hung = await Ferryd.start(dir.path, ["--together"]);
+    Deno.kill(hung.pid, "SIGSTOP");
+    const status = await ferryd(["status", "--root", dir.path]);
+    assertEquals(status.code, 6, status.stderr);
+    assertStringIncludes(status.stdout, `process ${one.pid}, `);
+    assertMatch(status.stderr, /^ferryd: Cannot ask a ferryd that runs: it has not answered for/);
+    const pid = ["--root", dir.path, "--pid", `${one.pid}`];
+    assertEquals((await ferryd(["drain", ...pid])).code, 0);
+    Deno.kill(hung.pid, "SIGCONT");
+  },
+});
+
+Deno.test({
   name: "ferryds that serve together are all shown, and each can be drained by its process id",
   ignore: Deno.build.os !== "linux",
   async fn() {

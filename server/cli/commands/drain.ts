@@ -31,7 +31,7 @@ resume it elsewhere or later. Ctrl-C ends the waiting and not the end.`,
   async run({ timeout, ...which }, _args, { tell }) {
     // Loaded on demand, like all that shows a state.
     const { runningText } = await import("../status_output.ts");
-    const servers = await RunningServer.all(which);
+    const { servers, failure } = await RunningServer.all(which);
     await Promise.all(servers.map(async ([server, { pid }]) => {
       let [left, told] = [-1, -Infinity];
       for await (const status of server.drain(timeout)) {
@@ -42,5 +42,6 @@ resume it elsewhere or later. Ctrl-C ends the waiting and not the end.`,
       }
       tell(`process ${pid} has ended`);
     }));
+    if (failure) throw failure;
   },
 });

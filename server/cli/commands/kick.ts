@@ -21,10 +21,11 @@ themselves and resume: ferryd token revoke keeps those of a token out.`,
   arguments: { min: 1, max: Infinity },
   options: RUNNING,
   async run(options, who, { print }) {
-    const servers = await RunningServer.all(options);
+    const { servers, failure } = await RunningServer.all(options);
     const kicked = (await Promise.all(servers.map(([server]) => server.kick(who)))).flat();
     const { connectionText } = await import("../status_output.ts");
     for (const each of kicked) print(`closed ${connectionText(each)}`);
+    if (failure) throw failure;
     if (kicked.length > 0) return;
     throw new FerryError(
       "not_found",

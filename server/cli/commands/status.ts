@@ -5,6 +5,7 @@
  */
 
 import { onInterrupt } from "../../../lib/cli/signals.ts";
+import type { FerryError } from "../../../lib/core/errors.ts";
 import { type RunningOptions, RunningServer } from "../admin_client.ts";
 import { command, type Voice } from "../command.ts";
 import { RUNNING } from "../options.ts";
@@ -38,9 +39,10 @@ or root, has to ask.`,
     do {
       // Relative paths are those of the beginning.
       Deno.chdir(home);
-      const states = await look(which, { again: watch });
+      const { states, failure } = await look(which, { again: watch });
       if (ended) return;
       await show(states, voice, { json, anew: watch && Deno.stdout.isTerminal() });
+      if (failure) throw failure;
     } while (watch);
   },
 });
@@ -49,16 +51,17 @@ or root, has to ask.`,
 async function look(
   which: RunningOptions,
   { again }: { again: boolean },
-): Promise<MeasuredStatus[]> {
+): Promise<{ states: MeasuredStatus[]; failure: FerryError | undefined }> {
   const { measured } = await import("../status_output.ts");
-  const servers = await RunningServer.all(which);
+  const { servers, failure } = await RunningServer.all(which);
   const isBusy = servers.some(([, { connections }]) => {
     return connections.some(({ operations }) => operations.length > 0);
   });
   if (isBusy || again) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  return await Promise.all(servers.map(async ([server, before]) => {
+  const states = await Promise.all(servers.map(async ([server, before]) => {
     return measured(before, isBusy ? await server.status() : before);
   }));
+  return { states, failure };
 }
 
 async function show(
