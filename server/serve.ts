@@ -42,7 +42,7 @@ import { operationLog } from "./observe/operation_log.ts";
 import { Traffic } from "./observe/traffic.ts";
 import { openHttp } from "./open_http.ts";
 import type { HttpListener } from "./protocols/http/http.ts";
-import { limitByTokens } from "./token_quotas.ts";
+import { limitByTokens } from "./auth/token_quotas.ts";
 import { Session } from "./protocols/ferry/session.ts";
 import { sourceOf } from "../lib/core/source_address.ts";
 import type { KeyPair } from "./net/tls_listener.ts";

@@ -69,7 +69,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   "server/cli/commands":
     "lib/cli lib/core lib/files server/admin server/auth server/cli server/doctor",
   "server/configuration":
-    "lib/cli lib/files lib/core lib/line_exec server/auth server/cli server/exec server/hooks server/net server/storage server/storage/fs server/storage/s3",
+    "lib/cli lib/files lib/core lib/line_exec server/admin server/auth server/cli server/exec server/hooks server/net server/observe server/storage server/storage/fs server/storage/s3",
   "server/doctor": "lib/core lib/file_system lib/files lib/runtime server/cli " +
     "server/configuration server/storage/fs server/storage/s3",
   "server":

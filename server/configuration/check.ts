@@ -10,11 +10,14 @@ import { PLATFORM } from "../../lib/core/platform.ts";
 import { RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
 import { readRegularFile } from "../../lib/cli/input_file.ts";
 import { infoAt, isDirectory } from "../../lib/files/path_lookup.ts";
+import { socketError, whatIsAt } from "../admin/admin_socket.ts";
+import { limitByTokens } from "../auth/token_quotas.ts";
 import { type TokenTable, tokenTable } from "../auth/token_table.ts";
-import { type BucketRoot, bucketRoot } from "../cli/bucket_root.ts";
+import { type BucketRoot, bucketRoot, isBucketUrl } from "../cli/bucket_root.ts";
 import { readKeyPair, readTokens, type Validity, validityOf } from "../cli/credentials.ts";
 import type { ServeValues } from "../cli/serve_spec.ts";
 import { AllowedCommands, type ExecPolicy } from "../exec/allowed_commands.ts";
+import { openToAppend } from "../observe/appended_file.ts";
 import { assertKnownFormat, VERSION_FILE } from "../storage/state_version.ts";
 import { ferryAddress, httpTerms, SETTINGS_CHECKS } from "./listening.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -66,7 +69,10 @@ class Check implements Findings {
     for (const file of [options["log-file"], options.audit]) {
       if (file !== undefined) await this.#attempt(() => assertAppendable(file));
     }
+    const socket = options["admin-socket"];
+    if (socket !== undefined) await this.#attempt(() => assertSocketPath(socket));
     const tokens = await this.#attempt(() => this.#tokens());
+    await this.#attempt(() => this.#checkQuotas(tokens));
     await this.#attempt(() => this.#checkCertificate());
     const settings = await this.#attempt(() => settingsFrom(options)) ??
       // Scopes that cannot be read are said by now; what depends on them is not.
@@ -126,6 +132,11 @@ class Check implements Findings {
     return tokens;
   }
 
+  #checkQuotas(tokens: TokenTable | undefined): void {
+    const { root, together } = this.#options;
+    if (together || isBucketUrl(root)) limitByTokens({ quotas: undefined }, tokens);
+  }
+
   /** In place of tokens that cannot be read: that is said by now, and not also that there are none. */
   #unreadTokens(): TokenTable | undefined {
     return this.#options["token-file"] === undefined ? undefined : tokenTable([], new Uint8Array());
@@ -175,7 +186,9 @@ class Check implements Findings {
     const options = this.#options;
     if (options["on-stored"] === undefined && options["before-store"] === undefined) return;
     const { findHooks } = await import("../hooks/upload_hooks.ts");
-    findHooks(options, isDirectory(options.root) ? options.root : undefined);
+    const { onStored } = findHooks(options, isDirectory(options.root) ? options.root : undefined);
+    const queue = options["hook-queue"];
+    if (onStored && queue !== undefined) assertQueuePlace(queue);
   }
 
   #lookAtEncryption(settings: ServerSettings): void {
@@ -199,15 +212,44 @@ class Check implements Findings {
  * @throws {FerryError} why it cannot
  */
 function assertAppendable(path: string): void {
-  const action = `write to ${quote(path)}`;
   try {
-    Deno.openSync(path, { append: true }).close();
+    openToAppend(path, { create: false }).close();
   } catch (error) {
-    const failure = fileError(error);
-    if (failure.code !== "not_found") throw failure.during(action);
-    const directory = PLATFORM.path.dirname(path);
-    if (!isDirectory(directory)) {
-      throw new FerryError("not_found", `there is no directory ${quote(directory)}`, { action });
-    }
+    const failure = toFerryError(error);
+    if (failure.code !== "not_found") throw failure;
+    assertPlace(path, `write to ${quote(path)}`);
   }
+}
+
+/**
+ * Checks that a process can listen with a socket at a path, apart from whether one does so now.
+ *
+ * @throws {FerryError} why it cannot
+ */
+async function assertSocketPath(path: string): Promise<void> {
+  const action = `listen on the socket ${quote(path)}`;
+  try {
+    if (await whatIsAt(path) === "nothing") assertPlace(path, action);
+  } catch (error) {
+    throw socketError(error).during(action);
+  }
+}
+
+/**
+ * Checks that a directory for the queue of a hook is there, or could be made.
+ *
+ * @throws {FerryError} why it could not
+ */
+function assertQueuePlace(path: string): void {
+  const action = `keep the queue of --on-stored in ${quote(path)}`;
+  const info = infoAt(path);
+  if (!info) assertPlace(path, action);
+  else if (!isDirectory(path)) throw new FerryError("not_a_file", "it is no directory", { action });
+}
+
+/** Checks that there is the directory in which something with a path would be made. */
+function assertPlace(path: string, action: string): void {
+  const directory = PLATFORM.path.dirname(path);
+  if (isDirectory(directory)) return;
+  throw new FerryError("not_found", `there is no directory ${quote(directory)}`, { action });
 }

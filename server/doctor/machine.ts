@@ -11,6 +11,7 @@ import {
   ferryAddress,
   httpTerms,
   lineExecAddress,
+  metricsAddress,
   tcpEchoAddress,
   udpEchoAddress,
 } from "../configuration/listening.ts";
@@ -40,6 +41,7 @@ export async function* examinePorts(
     ],
     ["tcp", attempt(() => lineExecAddress(settings))],
     ["tcp", attempt(() => tcpEchoAddress(settings))],
+    ["tcp", attempt(() => metricsAddress(settings))],
     ["udp", attempt(() => udpEchoAddress(settings))],
   ];
   for (const [kind, address] of addresses) {

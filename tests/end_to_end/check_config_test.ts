@@ -68,6 +68,7 @@ Deno.test("ferryd --check-config names all that is wrong, each once", async () =
     'anonymous = "reed"',
     'log-file = "root-of-logs/log"',
     'audit = "."',
+    'admin-socket = "root-of-sockets/s"',
   ].join("\n");
   const said = await problems(dir, config, "--listen", "99999", "--wrong");
   const wanted = [
@@ -78,6 +79,7 @@ Deno.test("ferryd --check-config names all that is wrong, each once", async () =
     /^Cannot serve "missing": no such file or directory$/,
     /^Cannot write to "root-of-logs\/log": there is no directory "root-of-logs"$/,
     /^Cannot write to "\.": it is a directory$/,
+    /^Cannot listen on the socket "root-of-sockets\/s": there is no directory "root-of-sockets"$/,
     /^Cannot read the tokens "tokens": line 1 is not JSON$/,
     /^--tls-cert and --tls-key belong together$/,
     /"reed"/,
@@ -148,6 +150,54 @@ Deno.test("ferryd --check-config finds what is wrong between options, and in fil
       assertEquals(said.filter((line) => each.test(line)).length, 1, `${each}: ${said}`);
     }
   }
+});
+
+Deno.test({
+  name: "ferryd --check-config looks at sockets, queues, pipes and quotas of tokens",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root"));
+    Deno.mkdirSync(dir.join("queue"));
+    dir.write("file", "");
+    dir.pipe("pipe");
+    const { record } = await token("read,write");
+    await new TokenFile(dir.join("tokens")).add({ ...record, quota: 1024 });
+    const root = 'root = "root"';
+    const long = dir.join("s".repeat(120));
+    const cases: [config: string[], says: RegExp][] = [
+      [['admin-socket = "file"'], /socket "file": something that is no socket has that name$/],
+      [[`admin-socket = "${long}"`], /: the path is longer than a socket's may be/],
+      [['on-stored = "cat"', 'hook-queue = "file"'], /--on-stored in "file": it is no directory$/],
+      [['on-stored = "cat"', 'hook-queue = "no/q"'], /in "no\/q": there is no directory "no"$/],
+      [['token-file = "tokens"', "together = true"], /has a quota, which can be kept only in a/],
+    ];
+    for (const [config, says] of cases) {
+      const said = await problems(dir, [root, ...config].join("\n"));
+      assertEquals(said.filter((line) => says.test(line)), said, `${says}`);
+      assertEquals(said.length, 1);
+    }
+    // A socket on which a ferryd listens, or which one has left, does not keep it from starting.
+    using _listener = Deno.listen({ transport: "unix", path: dir.join("s") });
+    const good = [root, 'admin-socket = "s"', 'hook-queue = "queue"', 'token-file = "tokens"'];
+    // Nobody reads the pipe, and nobody has to.
+    const { code, stderr } = await checked(dir, [...good, 'log-file = "pipe"'].join("\n"));
+    assertEquals([code, stderr], [0, ""]);
+  },
+});
+
+Deno.test("ferryd only checks, and only tells its version, in whatever form that is asked for", async () => {
+  await using dir = new TempDir();
+  for (const flag of ["--check-config", "--check-config=true", "--check-config=1"]) {
+    const { code, stdout } = await ferryd([flag, "--root", dir.path]);
+    assertEquals([code, stdout], [0, "ferryd: the configuration is good\n"], flag);
+  }
+  for (const flag of ["--version", "-V", "--version=true"]) {
+    const { code, stdout } = await ferryd([flag, "--root", "missing"]);
+    assertEquals(code, 0);
+    assertMatch(stdout, /^ferryd \d+\./, flag);
+  }
+  assertEquals(filesBelow(dir.path), []);
 });
 
 Deno.test("ferryd --check-config warns of what does not keep ferryd from starting", async () => {

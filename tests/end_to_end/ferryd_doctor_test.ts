@@ -79,6 +79,9 @@ Deno.test("ferryd doctor names what keeps ferryd from serving", async () => {
   assertEquals([taken.code, taken.stderr], [1, "ferryd: one problem was found\n"]);
   assertEquals(problemsIn(findings(taken)), ["port"]);
   assertMatch(findings(taken).get("port")!.detail, /in use by another program/);
+  const alone = ["doctor", "--json", "--root", dir.path, "--listen", "0", "--metrics", listen];
+  const metrics = await ferryd(alone);
+  assertEquals([metrics.code, problemsIn(findings(metrics))], [1, ["port"]], metrics.stdout);
   dir.write(".ferry", "");
   const blocked = await ferryd(["doctor", "--json", "--root", dir.path, "--listen", "0"]);
   assertEquals([blocked.code, problemsIn(findings(blocked))], [1, ["writing"]]);

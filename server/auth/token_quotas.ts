@@ -4,9 +4,9 @@
  * @module
  */
 
-import { FerryError, quote } from "../lib/core/errors.ts";
-import type { TokenTable } from "./auth/token_table.ts";
-import type { Storage } from "./storage/storage.ts";
+import { FerryError, quote } from "../../lib/core/errors.ts";
+import type { TokenTable } from "./token_table.ts";
+import type { Storage } from "../storage/storage.ts";
 
 /**
  * Makes a storage keep the quotas of these tokens, in place of earlier ones.
