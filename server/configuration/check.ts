@@ -6,6 +6,7 @@
 
 import { type Address, formatAddress, isLoopback } from "../../lib/core/address.ts";
 import { FerryError, fileError, quote, toFerryError } from "../../lib/core/errors.ts";
+import { resolve } from "../../lib/core/paths.ts";
 import { PLATFORM } from "../../lib/core/platform.ts";
 import { RESERVED_DIRECTORY } from "../../lib/core/remote_name.ts";
 import { readRegularFile } from "../../lib/cli/input_file.ts";
@@ -17,6 +18,7 @@ import { type BucketRoot, bucketRoot, isBucketUrl } from "../cli/bucket_root.ts"
 import { readKeyPair, readTokens, type Validity, validityOf } from "../cli/credentials.ts";
 import type { ServeValues } from "../cli/serve_spec.ts";
 import { AllowedCommands, type ExecPolicy } from "../exec/allowed_commands.ts";
+import { leadsThrough } from "../exec/program_search.ts";
 import { openToAppend } from "../observe/appended_file.ts";
 import { assertKnownFormat, VERSION_FILE } from "../storage/state_version.ts";
 import { ferryAddress, httpTerms, SETTINGS_CHECKS } from "./listening.ts";
@@ -82,6 +84,7 @@ class Check implements Findings {
     if (settings.exec) await this.#checkCommands(settings.exec);
     await this.#attempt(() => this.#checkHooks());
     if (this.problems.length === 0) this.#lookAtEncryption(all);
+    this.#lookIntoRoot();
   }
 
   /** Remembers what fails. What fails for the same reason as something before is not said again. */
@@ -189,6 +192,23 @@ class Check implements Findings {
     const { onStored } = findHooks(options, isDirectory(options.root) ? options.root : undefined);
     const queue = options["hook-queue"];
     if (onStored && queue !== undefined) assertQueuePlace(queue);
+  }
+
+  #lookIntoRoot(): void {
+    const options = this.#options;
+    // Paths of Windows cannot be followed part by part like others.
+    if (!PLATFORM.processGroups || !isDirectory(options.root)) return;
+    const root = Deno.statSync(options.root);
+    for (const name of ["config", "token-file", "tls-key", "log-file", "audit"] as const) {
+      const path = options[name];
+      if (path === undefined || !leadsThrough(resolve(path), root)) continue;
+      this.warnings.push(
+        `${
+          quote(path)
+        } is in the directory that is served: give --${name} a place that clients do ` +
+          "not reach",
+      );
+    }
   }
 
   #lookAtEncryption(settings: ServerSettings): void {

@@ -107,7 +107,7 @@ export class ProgramSearch {
 }
 
 /** Whether an absolute path leads into a directory, or through it; see {@linkcode ProgramSearch.inReach}. */
-function leadsThrough(path: string, root: Deno.FileInfo | undefined): boolean {
+export function leadsThrough(path: string, root: Deno.FileInfo | undefined): boolean {
   if (!root) return false;
   let at = "/";
   let links = 0;

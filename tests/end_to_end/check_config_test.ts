@@ -218,6 +218,34 @@ Deno.test("ferryd --check-config warns of what does not keep ferryd from startin
   assertMatch(open.stderr, /^ferryd: warning: others can connect to 0\.0\.0\.0:0, and nothing is/);
 });
 
+Deno.test({
+  name: "ferryd --check-config warns of its own files where clients could reach them",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using dir = new TempDir();
+    Deno.mkdirSync(dir.join("root/.ferry"), { recursive: true });
+    dir.write("log", "");
+    Deno.symlinkSync("../log", dir.join("root/link"));
+    Deno.symlinkSync("root", dir.join("other"));
+    for (
+      const [audit, isReached] of [
+        ["root/audit", true],
+        ["root/link", true],
+        ["root/.ferry/audit", true],
+        ["other/audit", true],
+        ["log", false],
+        ["audit", false],
+      ] as const
+    ) {
+      const { code, stderr } = await checked(dir, `root = "root"\naudit = "${audit}"`);
+      const warning =
+        `ferryd: warning: "${audit}" is in the directory that is served: give --audit a ` +
+        "place that clients do not reach\n";
+      assertEquals([code, stderr], [0, isReached ? warning : ""]);
+    }
+  },
+});
+
 Deno.test("ferryd says of a config file that is none what it is", async () => {
   await using dir = new TempDir();
   const cases: [path: string, says: RegExp][] = [
