@@ -31,26 +31,24 @@ export interface RunningServers {
 /** A server that runs. */
 export class RunningServer {
   readonly #socket: string;
-  readonly #patience: number;
 
-  private constructor(socket: string, patience: number) {
+  private constructor(socket: string) {
     this.#socket = socket;
-    this.#patience = patience;
   }
 
   /**
    * All servers that the options mean. Makes the directory of their sockets the working directory, since the path of a
    * socket must not be long.
    *
-   * @param patience how long a server may take to answer, in milliseconds
    * @throws {FerryError} `unreachable` if there is none; `timeout` if none answers; `denied` if this user may not ask them;
    * `usage` for a bucket without an `admin-socket`
    */
-  static async all(options: RunningOptions, patience: number = ANSWER_MS): Promise<RunningServers> {
+  static async all(options: RunningOptions): Promise<RunningServers> {
     const sockets = enter(options);
     const failures: FerryError[] = [];
-    const asked = await Promise.all(sockets.map(async (socket) => {
-      const server = new RunningServer(socket, patience);
+    const { pid } = options;
+    const asked = sockets.map(async (socket) => {
+      const server = new RunningServer(socket);
       try {
         return [server, await server.status()] as [RunningServer, Status];
       } catch (error) {
@@ -58,16 +56,15 @@ export class RunningServer {
         if (!isGone(error)) failures.push(toFerryError(error));
         return undefined;
       }
-    }));
-    const servers = asked.filter((each) => each !== undefined)
-      .filter(([, { pid }]) => options.pid === undefined || pid === options.pid)
-      .sort(([, a], [, b]) => a.pid - b.pid);
+    });
+    const servers = pid === undefined
+      ? (await Promise.all(asked)).filter((each) => each !== undefined)
+      : await first(asked, ([, status]) => status.pid === pid);
+    servers.sort(([, a], [, b]) => a.pid - b.pid);
     const [failure] = failures;
-    if (servers.length > 0) {
-      return { servers, failure: options.pid === undefined ? failure : undefined };
-    }
+    if (servers.length > 0) return { servers, failure: pid === undefined ? failure : undefined };
     if (failure) throw failure;
-    const which = options.pid === undefined ? "" : ` as process ${options.pid}`;
+    const which = pid === undefined ? "" : ` as process ${pid}`;
     const where = options["admin-socket"] === undefined
       ? `serves ${quote(options.root)}`
       : `answers at ${quote(options["admin-socket"])}`;
@@ -105,7 +102,6 @@ export class RunningServer {
 
   async #ask(method: string, what: string, body?: unknown): Promise<unknown> {
     const [status, text] = await exchange(this.#socket, {
-      patience: this.#patience,
       method,
       path: `${API}/${what}`,
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -117,6 +113,19 @@ export class RunningServer {
       ? new FerryError(code, String(error))
       : new FerryError("bad_version", "what answers at its socket is no ferryd of this version");
   }
+}
+
+/** The first result that is meant, without waiting for later ones; empty if there is none. */
+async function first<T>(
+  all: readonly Promise<T | undefined>[],
+  isMeant: (result: T) => boolean,
+): Promise<T[]> {
+  const found = all.map(async (each) => {
+    const result = await each;
+    if (result !== undefined && isMeant(result)) return result;
+    throw new FerryError("not_found", "another one is meant");
+  });
+  return await Promise.any(found).then((result) => [result], () => []);
 }
 
 /** How often a server that ends is asked for its state, in milliseconds. */
@@ -161,21 +170,16 @@ function isGone(error: unknown): boolean {
 /** Makes a request by a socket. */
 async function exchange(
   socketPath: string,
-  { body, patience, ...request }: {
-    method: string;
-    path: string;
-    body: string | undefined;
-    patience: number;
-  },
+  { body, ...request }: { method: string; path: string; body: string | undefined },
 ): Promise<[status: number, body: string]> {
   // Loaded on demand, since it takes time and few commands need it.
   const { request: httpRequest } = await import("node:http");
   return await new Promise((resolve, reject) => {
     const late = setTimeout(() => {
-      const reason = `it has not answered for ${patience / 1000} s: it hangs, or was stopped`;
+      const reason = `it has not answered for ${ANSWER_MS / 1000} s: it hangs, or was stopped`;
       fail(new FerryError("timeout", reason));
       sent.destroy();
-    }, patience);
+    }, ANSWER_MS);
     const fail = (error: unknown) => {
       clearTimeout(late);
       reject(askingError(fileError(error)));

@@ -11,7 +11,7 @@ import { TokenFile } from "../../server/auth/token_file.ts";
 /** Checks a configuration that is the content of a config file. */
 async function checked(dir: TempDir, config: string, ...more: string[]): Promise<Outcome> {
   const path = dir.write("ferryd.toml", config);
-  const runsCommands = /allow-/.test(config);
+  const runsCommands = /allow-|on-stored/.test(config);
   const args = ["--check-config", "--config", path, ...more];
   const found = await ferryd(args, { cwd: dir.path, runsCommands });
   assertEquals(found.stderr.match(/^ {4}at /m), null, "a stack trace");
