@@ -60,7 +60,9 @@ export async function writeTree(directory: string, making: Making): Promise<void
   writeManualPages(join(directory, "man"), making.date);
   for (const name of DOCUMENTS) copy(PROJECT + name, join(directory, name));
   copy(`${own}debian`, join(directory, "debian"));
-  copy(`${PROJECT}packaging/systemd/ferryd.service`, join(directory, "debian/ferryd.service"));
+  for (const name of ["ferryd.service", "ferryd.logrotate"]) {
+    copy(`${PROJECT}packaging/systemd/${name}`, join(directory, `debian/${name}`));
+  }
   fill(join(directory, "debian/control"), { maintainer: making.maintainer });
   fill(join(directory, "debian/copyright"), licenses());
   Deno.writeTextFileSync(join(directory, "debian/changelog"), changelog(making));

@@ -36,6 +36,11 @@ is_restarted() {
   is_another
 }
 
+written() { for name; do until [ -e "/var/log/ferryd/$name.log" ]; do sleep 0.1; done; done; }
+
+# The operation is logged right after the client has heard of it.
+has() { until grep -q "put.*\"$1\"" "/var/log/ferryd/$2"; do sleep 0.1; done; }
+
 is_gone() { for path; do [ ! -e "$path" ] || { find "$path"; return 1; }; done; }
 
 # A machine without an init system may have this program, which keeps services from being started.
@@ -68,6 +73,21 @@ holds "and not tried again" systemctl is-failed ferryd
 sed -i 's/^no-such-option.*/quota = "1GiB"/' /etc/ferryd/ferryd.toml
 holds "it starts again" systemctl restart ferryd
 
+sed -i 's/^#\(log-file\|audit\) =/\1 =/' /etc/ferryd/ferryd.toml
+holds "it starts with files for its log and its audit trail" systemctl restart ferryd
+holds "it is told to store a file" ferry put /root/file --as before
+holds "both are rotated" logrotate --force /etc/logrotate.d/ferryd
+holds "it writes new ones" written ferryd audit
+before=$(main_pid)
+holds "it serves on" ferry put /root/file --as after
+[ "$(main_pid)" = "$before" ]
+for log in ferryd audit; do
+  holds "what was before is in the old $log.log" has before "$log.log.1"
+  holds "what is after that is in the new $log.log" has after "$log.log"
+done
+holds "they are rotated again" logrotate --force /etc/logrotate.d/ferryd
+holds "the oldest are compressed" gzip --test /var/log/ferryd/ferryd.log.2.gz
+
 before=$(main_pid)
 holds "they are upgraded" dpkg --force-confold --install "$1"/ferryd_*-2_*.deb
 holds "the new version runs" is_another
@@ -77,12 +97,14 @@ holds "the server is removed" dpkg --remove ferryd
 holds "it does not run" fails_with 3 systemctl is-active ferryd
 holds "the configuration stays" test -e /etc/ferryd/ferryd.toml
 holds "it is purged" dpkg --purge ferryd
-holds "the configuration is gone" is_gone /etc/ferryd /var/cache/ferryd /var/lib/ferryd/tokens
+holds "the configuration and the logs are gone" is_gone \
+  /etc/ferryd /etc/logrotate.d/ferryd /var/cache/ferryd /var/log/ferryd /var/lib/ferryd/tokens
 holds "the files stay" cmp /root/file /var/lib/ferryd/files/stored
 
-rm /var/lib/ferryd/files/stored
+rm /var/lib/ferryd/files/stored /var/lib/ferryd/files/before /var/lib/ferryd/files/after
 unset FERRY_TOKEN_FILE
 holds "it installs again" dpkg --install "$1"/ferryd_*-1_*.deb
 holds "it answers again" answers
 holds "both are purged" dpkg --purge ferryd ferry
-holds "nothing is left" is_gone /etc/ferryd /var/cache/ferryd /var/lib/ferryd /usr/lib/ferry /usr/bin/ferry
+holds "nothing is left" is_gone \
+  /etc/ferryd /var/cache/ferryd /var/log/ferryd /var/lib/ferryd /usr/lib/ferry /usr/bin/ferry
