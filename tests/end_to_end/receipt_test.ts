@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { md5 } from "../support/bytes.ts";
+import { md5, MIB } from "../support/bytes.ts";
 import { Pair } from "../support/pair.ts";
 import { ferry, Ferryd, ferryd, TempDir } from "../support/programs.ts";
+import { randomBytes } from "../support/random_file.ts";
 import { frame } from "../support/raw_peer.ts";
+import { rot } from "../support/rot.ts";
 
 /** The receipts in a file. */
 function receiptsIn(path: string): Record<string, unknown>[] {
@@ -139,6 +141,47 @@ Deno.test("ferry put --receipt confirms what was there, directories in pieces, d
   const partly = await p.run("put", "failing", "many", "--receipt", "partly");
   assertEquals(partly.code, 5);
   assertEquals(named("partly"), all);
+});
+
+/** A large file and what becomes of it, and how the one and then the other is sent. */
+const FIRST = randomBytes(40 * MIB + 3, 51);
+const CHANGED = FIRST.slice();
+CHANGED.set(randomBytes(500, 52), 20 * MIB);
+const WAYS: readonly [name: string, content: Uint8Array, ...options: string[]][] = [
+  ["streams", FIRST, "--streams", "4"],
+  ["delta", CHANGED, "--overwrite", "different"],
+  ["delta, compressed", FIRST, "--overwrite", "different", "-z"],
+  ["streams, compressed", CHANGED, "--overwrite", "always", "--no-delta", "--streams", "4", "-z"],
+];
+
+Deno.test("ferry put --receipt confirms what came over several connections, as a delta or compressed", async (t) => {
+  const { p, tls } = await securePair();
+  await using _p = p;
+  for (const [way, content, ...options] of WAYS) {
+    await t.step(way, async () => {
+      p.write("f", content);
+      const put = await p.run("put", "f", "--receipt", way, "--json", ...options, ...tls);
+      assertEquals([put.code, put.stderr], [0, ""]);
+      const done = JSON.parse(put.stdout.trim().split("\n").at(-1)!);
+      assertEquals(done.bytes_reused > 39 * MIB, way.startsWith("delta"), put.stdout);
+      const [{ size, digests, signature }] = receiptsIn(`${p.cwd}/${way}`) as [
+        Record<string, unknown>,
+      ];
+      assertEquals([size, digests], [content.length, { md5: md5(content) }]);
+      assertMatch(String(signature), /^[\w-]+\.\.[\w-]+$/);
+      for (const how of [["-z"], ["--offline"]]) {
+        const { code, stdout, stderr } = await p.run("verify", "--receipt", way, ...how, ...tls);
+        assertEquals([code, stdout], [0, `${md5(content)}  f\n`], stderr);
+      }
+      rot(`${p.root}/f`, 30 * MIB);
+      for (const what of [["f"], ["--receipt", way]]) {
+        const { code, stdout, stderr } = await p.run("verify", ...what, ...tls);
+        assertEquals([code, stdout], [7, ""]);
+        assertMatch(stderr, /Cannot verify "f": it is damaged/);
+      }
+      rot(`${p.root}/f`, 30 * MIB);
+    });
+  }
 });
 
 Deno.test("ferry put --receipt fails before anything is sent", async () => {
