@@ -204,3 +204,43 @@ testWithEngine(
     assertEquals(await sums(dir.join("back")), await sums(dir.join("tree")));
   },
 );
+
+testWithEngine(
+  CEPH,
+  "receipts and verification hold over a bucket, also of what came in pieces or as a delta",
+  async () => {
+    const engine = await Engine.shared(CEPH);
+    const bucket = await engine.bucket();
+    const raw = new RawBucket(engine, bucket);
+    await using dir = new ClientDir();
+    await using server = await start(bucketRootArgs(engine, bucket));
+    const receipts = (path: string) =>
+      Deno.readTextFileSync(dir.join(path)).trim().split("\n").map((line) => JSON.parse(line))
+        .map(({ filename, digests, durability }) => [filename, digests.md5, durability]);
+    const first = md5(dir.large);
+    const put = await dir.run(server, "put", "large", "small", "--streams", "4", "--receipt", "r");
+    assertEquals(put.code, 0, put.stderr);
+    const small = ["small", md5("small\n"), "full"];
+    assertEquals(receipts("r"), [["large", first, "full"], small]);
+    dir.large.set(randomBytes(500, 8), 20 * MIB);
+    dir.write("large", dir.large);
+    const options = ["--overwrite", "different", "-z", "--json", "--receipt", "next"];
+    const changed = await dir.run(server, "put", "large", "small", ...options);
+    assertEquals(changed.code, 0, changed.stderr);
+    const events = changed.stdout.trim().split("\n").map((line) => JSON.parse(line));
+    assert(events.find(({ filename }) => filename === "large").bytes_reused > 0, changed.stdout);
+    assertEquals(receipts("next"), [["large", md5(dir.large), "full"], small]);
+    const sums = `${md5(dir.large)}  large\n${md5("small\n")}  small\n`;
+    for (const what of [["--receipt", "next"], ["large", "small"], ["."]]) {
+      const { code, stdout, stderr } = await dir.run(server, "verify", ...what);
+      assertEquals([code, stdout], [0, sums], stderr);
+    }
+    const old = await dir.run(server, "verify", "--receipt", "r");
+    assertEquals([old.code, old.stdout], [7, `${md5("small\n")}  small\n`]);
+    assertMatch(old.stderr, /Cannot verify "large": it was changed since the receipt of/);
+    await raw.put("small", new TextEncoder().encode("SMALL\n"));
+    const replaced = await dir.run(server, "verify", "--receipt", "next");
+    assertEquals([replaced.code, replaced.stdout], [7, `${md5(dir.large)}  large\n`]);
+    assertMatch(replaced.stderr, /Cannot verify "small": it was changed since the receipt of/);
+  },
+);
