@@ -5,10 +5,9 @@
  */
 
 import { toFerryError } from "../../lib/core/errors.ts";
-import { createRuntime } from "../../lib/runtime/runtime.ts";
 import type { BucketRoot } from "../cli/bucket_root.ts";
 import { credentialsFrom, regionFrom } from "../storage/s3/credentials.ts";
-import { BUFFER_BYTES, S3Storage } from "../storage/s3/s3_storage.ts";
+import { S3Storage } from "../storage/s3/s3_storage.ts";
 import { type Finding, ok, problem, warning } from "./findings.ts";
 
 /** Clocks that differ by more than this, in milliseconds, are a warning. Stores refuse requests from 15 minutes on. */
@@ -28,12 +27,10 @@ export async function* examineBucket(
   try {
     const started = performance.now();
     const region = root.region ?? await regionFrom(env);
-    const runtime = createRuntime({ bufferBytes: BUFFER_BYTES });
     const credentials = credentialsFrom(env);
-    await using storage = await S3Storage.open({ ...root, region, credentials, runtime });
+    const shortcomings = await S3Storage.examine({ ...root, region, credentials });
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     yield ok("bucket", `${where} was tried in ${seconds} s`);
-    const { shortcomings } = storage;
     for (const sentence of shortcomings) yield warning("promises", sentence);
     if (shortcomings.length === 0) yield ok("promises", "all that ferryd promises holds here");
   } catch (error) {

@@ -63,7 +63,7 @@ class S3Fixture implements TestedStorage {
     this.storage = await S3Storage.open(this.#options);
   }
 
-  /** Multipart uploads, records of them, and claims. */
+  /** Multipart uploads, records of them, and claims. The version stays. */
   async leftovers(): Promise<string[]> {
     const left: string[] = [];
     for await (const page of this.#bucket.uploads()) {
@@ -71,7 +71,7 @@ class S3Fixture implements TestedStorage {
     }
     for await (const objects of pagesOf(this.#bucket, {})) {
       for (const object of objects) {
-        const isOwn = /^\.ferry\/(?!checksums\/|records\/)/.test(object.key);
+        const isOwn = /^\.ferry\/(?!checksums\/|records\/|version$)/.test(object.key);
         if (isOwn || isClaim(object)) left.push(object.key);
       }
     }

@@ -21,16 +21,17 @@ import type {
   Storage,
   StoredFile,
 } from "../storage.ts";
+import { assertKnownBucket, writeVersion } from "./bucket_version.ts";
 import { ChecksumRecords, hasParts } from "./checksum_records.ts";
 import type { Credentials, CredentialSource } from "./credentials.ts";
-import { tryEngine } from "./engine_trial.ts";
+import { type Engine, tryEngine } from "./engine_trial.ts";
 import { inParallel, settled } from "../in_parallel.ts";
 import { NameLookup } from "./name_lookup.ts";
 import { directoryEntry, fileEntry } from "./object_attributes.ts";
 import { KeptHashes } from "../kept_hashes.ts";
 import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
 import { bytesOf, prefixOf } from "./object_names.ts";
-import { openBucket } from "./s3_bucket.ts";
+import { openBucket, type S3Bucket } from "./s3_bucket.ts";
 import type { S3LocationOptions } from "./s3_location.ts";
 import type { MadeRequest, S3Patience } from "./s3_requests.ts";
 import { S3Writes } from "./s3_writes.ts";
@@ -114,15 +115,14 @@ export class S3Storage implements Storage {
    * Opens a bucket as a storage, and finds out by a harmless trial what the store is able to do.
    *
    * @throws {FerryError} `usage` for options that make no sense; `denied`, `not_found`, `unreachable`, `io` with what is
-   * wrong with the bucket, the credentials or the endpoint
+   * wrong with the bucket, the credentials or the endpoint; `bad_version` if a newer ferry has served the bucket and has
+   * left there what this one cannot read
    */
   static async open(options: S3StorageOptions): Promise<S3Storage> {
     const { maxFileSize, runtime = createRuntime({ bufferBytes: BUFFER_BYTES }) } = options;
     assertNumbers({ maxFileSize });
-    const credentials = sourceOf(options.credentials);
-    const bucket = openBucket({ ...options, credentials, runtime });
-    const engine = await tryEngine(bucket);
-    bucket.comparesEtags = engine.md5Etags;
+    const { bucket, engine, isOwnVersion } = await tryBucket(options, runtime);
+    if (!isOwnVersion && !engine.unwritable) await writeVersion(bucket);
     const closing = new AbortController();
     const lookup = new NameLookup(bucket, {
       prefixBytes: bytesOf(bucket.location.prefix),
@@ -140,6 +140,17 @@ export class S3Storage implements Storage {
       closing: closing.signal,
     };
     return new S3Storage(served, closing);
+  }
+
+  /**
+   * Finds out whether a bucket can be opened, and leaves nothing in it. Returns what `shortcomings` would be.
+   *
+   * @throws {FerryError} as {@linkcode S3Storage.open} does
+   */
+  static async examine(options: S3StorageOptions): Promise<readonly string[]> {
+    const { runtime = createRuntime({ bufferBytes: BUFFER_BYTES }) } = options;
+    const { engine } = await tryBucket(options, runtime);
+    return engine.shortcomings;
   }
 
   /** See {@linkcode Storage.partialUploads}. */
@@ -272,6 +283,17 @@ export class S3Storage implements Storage {
     await this.#writes[Symbol.asyncDispose]();
     this.#closing.abort(new FerryError("closed", "the storage was closed"));
   }
+}
+
+/** A bucket, what its store can do, and whether this version of ferry is the one that was noted there last. */
+async function tryBucket(
+  options: S3StorageOptions,
+  runtime: Runtime,
+): Promise<{ bucket: S3Bucket; engine: Engine; isOwnVersion: boolean }> {
+  const bucket = openBucket({ ...options, credentials: sourceOf(options.credentials), runtime });
+  const engine = await tryEngine(bucket);
+  bucket.comparesEtags = engine.md5Etags;
+  return { bucket, engine, isOwnVersion: await assertKnownBucket(bucket) };
 }
 
 function sourceOf(credentials: Credentials | CredentialSource): CredentialSource {

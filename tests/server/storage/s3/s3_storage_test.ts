@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { connect, S3Storage, serve } from "../../../../mod.ts";
+import { VERSION } from "../../../../lib/core/version.ts";
 import { parseFileName as name } from "../../../../lib/core/remote_name.ts";
 import { assertCode } from "../../../support/assertions.ts";
 import { md5, MIB } from "../../../support/bytes.ts";
@@ -7,6 +8,7 @@ import { CEPH } from "../../../support/engines/ceph.ts";
 import { Engine, type SharedEngine, testWithEngine } from "../../../support/engines/engine.ts";
 import { SWIFT } from "../../../support/engines/swift.ts";
 import { errorAnswer, FaultProxy } from "../../../support/fault_proxy.ts";
+import { RawBucket } from "../../../support/raw_bucket.ts";
 import { put } from "../../../support/stored_files.ts";
 
 /** Options that reach a bucket of an engine. */
@@ -44,6 +46,41 @@ for (const kind of [CEPH, SWIFT]) {
     assertEquals(await names(), []);
   });
 }
+
+testWithEngine(
+  CEPH,
+  "S3Storage keeps its version in the bucket, and refuses unknown ones",
+  async () => {
+    const engine = await Engine.shared(CEPH);
+    const bucket = await engine.bucket();
+    const options = { ...reaching(engine, bucket), prefix: "a" };
+    const raw = new RawBucket(engine, bucket);
+    const version = async () => {
+      const bytes = await raw.get("a/.ferry/version");
+      return bytes && new TextDecoder().decode(bytes);
+    };
+    const own = `{"format":1,"ferry":"${VERSION}"}\n`;
+    await S3Storage.examine(options);
+    assertEquals(await version(), undefined);
+    for (const before of [undefined, '{"format":1,"ferry":"0.0.9"}\n', own]) {
+      if (before !== undefined) await raw.put("a/.ferry/version", new TextEncoder().encode(before));
+      await using storage = await S3Storage.open(options);
+      assertEquals(await version(), own);
+      assertEquals(await storage.find(name("version")), undefined);
+    }
+    for (
+      const [text, says] of [
+        ['{"format":2,"ferry":"9.8.7"}', "start ferry 9.8.7 or a newer version"],
+        ["", "a/.ferry/version does not say"],
+      ] as const
+    ) {
+      await raw.put("a/.ferry/version", new TextEncoder().encode(text));
+      await assertCode("bad_version", () => S3Storage.open(options), says);
+      await assertCode("bad_version", () => S3Storage.examine(options), says);
+      assertEquals([await version(), await raw.keys()], [text, ["a/.ferry/version"]]);
+    }
+  },
+);
 
 testWithEngine(CEPH, "S3Storage says what its store cannot promise, and has no links", async () => {
   const engine = await Engine.shared(CEPH);
