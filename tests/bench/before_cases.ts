@@ -11,7 +11,7 @@ import { writeRandomFile } from "../support/random_file.ts";
 import { type Bench, sizeText } from "./measure.ts";
 import { type Credentials, makeCredentials } from "./one_file.ts";
 import { cutUpload } from "./resume.ts";
-import { copyTree, countFiles, FILE_BYTES, makeTree } from "./tree.ts";
+import { copyTree, countFiles, FILE_BYTES, fillTree, makeTree } from "./tree.ts";
 
 /** One of the two checkouts. */
 export interface Side {
@@ -171,6 +171,9 @@ function tree(direction: Direction, durability: Durability): Comparison {
       const path = makeTree(bench);
       if (direction === "get") copyTree(path, `${root}/tree`);
     },
+    ...direction === "put"
+      ? { begin: ({ bench }: Place) => fillTree(`${bench.dir}/tree`, bench.files) }
+      : {},
     command: ({ local, bench }) => ({
       args: [
         ...direction === "put"

@@ -98,14 +98,23 @@ async function crossed({ dir, files, signal }: Bench, input: string): Promise<st
 export function makeTree({ dir, files }: Bench): string {
   const input = `${dir}/tree`;
   if (isTaken(input)) return input;
+  for (let file = 0; file < files; file += FILES_A_DIRECTORY) {
+    Deno.mkdirSync(`${input}/${file / FILES_A_DIRECTORY}`, { recursive: true });
+  }
+  fillTree(input, files);
+  return input;
+}
+
+/**
+ * Gives the files of {@linkcode makeTree} a new content. Otherwise a server would know the content of each file from the
+ * upload before, which takes it longer than to receive a small file.
+ */
+export function fillTree(input: string, files: number): void {
   const bytes = new Uint8Array(FILE_BYTES);
   for (let file = 0; file < files; file++) {
-    const directory = `${input}/${Math.floor(file / FILES_A_DIRECTORY)}`;
-    if (file % FILES_A_DIRECTORY === 0) Deno.mkdirSync(directory, { recursive: true });
     crypto.getRandomValues(bytes);
-    Deno.writeFileSync(`${directory}/${file}.bin`, bytes);
+    Deno.writeFileSync(`${input}/${Math.floor(file / FILES_A_DIRECTORY)}/${file}.bin`, bytes);
   }
-  return input;
 }
 
 /** What is transferred, and where to. */
@@ -133,9 +142,14 @@ export function copyTree(from: string, to: string): void {
   }
 }
 
-/** How to remove and verify the result of a contestant. */
-function target({ files, dir }: Bench, { target }: Ends): Pick<Contestant, "tidy" | "verify"> {
+/** How to prepare a run of a contestant, and to remove and verify its result. */
+function around(
+  { files, dir }: Bench,
+  { input, direction }: TreeOptions,
+  { target }: Ends,
+): Pick<Contestant, "tidy" | "prepare" | "verify"> {
   return {
+    ...direction === "put" ? { prepare: () => fillTree(input, files) } : {},
     tidy() {
       // It is removed after the measurements: ext4 without a journal checks every file that was deleted in the last
       // minutes before it makes a new one, which takes several times as long as making it.
@@ -179,7 +193,7 @@ export async function ferryOnTree(
   return {
     name,
     server,
-    ...target(bench, ends),
+    ...around(bench, options, ends),
     run: async () => {
       await succeed(name, spawnFerry(all, { server: server.address }), bench.signal);
     },
@@ -217,7 +231,7 @@ export async function rsyncs(
     const [, ...extra] = name.split(" ");
     return {
       name,
-      ...target(bench, ends),
+      ...around(bench, options, ends),
       async run() {
         await succeed(name, spawn("rsync", ["-a", ...extra, ...paths]), bench.signal);
       },
@@ -238,7 +252,7 @@ async function scps(
   const args = ["-q", "-r", "-P", `${sshd.port}`, ...sshd.options, ...paths];
   return [{
     name: "scp",
-    ...target(bench, ends),
+    ...around(bench, options, ends),
     run: async () => void await succeed("scp", spawn("scp", args), bench.signal),
   }];
 }
