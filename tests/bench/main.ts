@@ -17,6 +17,7 @@ import { hooks } from "./hooks.ts";
 import { httpGet, httpIdle, httpPut, httpSmall, httpTus } from "./http.ts";
 import { limitRate } from "./limit_rate.ts";
 import { type Bench, sizeText } from "./measure.ts";
+import { manyFiles } from "./many_files.ts";
 import { memory } from "./memory.ts";
 import { observe } from "./observe.ts";
 import { oneFile, oneFileOverTls } from "./one_file.ts";
@@ -81,6 +82,11 @@ const CASES: readonly Case[] = [
     name: "put-again",
     title: ({ files }) => `${files} files of 4 KiB to a server that has them`,
     run: treeAgain,
+  },
+  {
+    name: "many-files",
+    title: ({ files }) => `${files} files of 4 KiB, and ten times as many`,
+    run: manyFiles,
   },
   {
     name: "publish",
