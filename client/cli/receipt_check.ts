@@ -45,11 +45,12 @@ export class ReceiptCheck {
   /**
    * Checks a line.
    *
+   * @param place where it stands, for people
    * @throws {FerryError} `bad_header` if it is no receipt; `checksum_mismatch` if its signature is not valid; `denied` if
    * it is signed by nobody who is trusted, or not signed
    */
-  async line(line: string): Promise<CheckedReceipt> {
-    const receipt = parseReceipt(line);
+  async line(line: string, place: string): Promise<CheckedReceipt> {
+    const receipt = receiptIn(line, place);
     const action = `verify the receipt of ${quote(receipt.filename)}`;
     const { signature, server: { certificate } } = receipt;
     try {
@@ -70,6 +71,14 @@ export class ReceiptCheck {
 
   get #trustsAnybody(): boolean {
     return this.#pins.length === 0 && this.#authorities === undefined;
+  }
+}
+
+function receiptIn(line: string, place: string): SignedReceipt {
+  try {
+    return parseReceipt(line);
+  } catch (error) {
+    throw toFerryError(error).during(`read ${place}`);
   }
 }
 

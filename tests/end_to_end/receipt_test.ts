@@ -204,10 +204,10 @@ Deno.test("ferry put --receipt fails before anything is sent", async () => {
   ) {
     assertEquals((await p.run("verify", ...args)).code, 2);
   }
-  p.write("r", "no receipt\n");
+  p.write("r", "\n\nno receipt\n");
   const none = await p.run("verify", "--receipt", "r");
   assertEquals(none.code, 8);
-  assertMatch(none.stderr, /it is not the line of a receipt/);
+  assertMatch(none.stderr, /^ferry: Cannot read line 3 of "r": it is not the line of a receipt\n/);
 });
 
 Deno.test("a file of receipts may have any size, and a line of it may not", async () => {

@@ -5,7 +5,7 @@
  */
 
 import { algorithmOf } from "../../../lib/core/checksum.ts";
-import { FerryError, toFerryError } from "../../../lib/core/errors.ts";
+import { FerryError, quote, toFerryError } from "../../../lib/core/errors.ts";
 import { checksumIn } from "../../../lib/core/receipt.ts";
 import type { Client } from "../../api/client.ts";
 import { command, type Context } from "../command.ts";
@@ -102,7 +102,7 @@ async function checkedReceipts(
   const checked = new Map<string, CheckedReceipt>();
   for await (const [number, line] of receiptLinesIn(path)) {
     await context.attempt(OP, `${path}:${number}`, async () => {
-      const receipt = await check.line(line);
+      const receipt = await check.line(line, `line ${number} of ${quote(path)}`);
       checked.set(receipt.receipt.filename, receipt);
     });
   }
