@@ -28,10 +28,12 @@ export interface LogOptions {
 export class LogFiles {
   /** The audit trail; undefined if none is kept. */
   readonly audit: AuditTrail | undefined;
+  readonly #stderr: LineWriter;
   readonly #files: AppendedFile[] = [];
   readonly #lines: LineWriter[] = [];
 
-  private constructor(path: string | undefined) {
+  private constructor(path: string | undefined, stderr: LineWriter) {
+    this.#stderr = stderr;
     if (path === undefined) return;
     const lines = this.#open(path, (reason) => {
       logger.error("The audit trail cannot be written, until that is mended: {reason}", { reason });
@@ -46,7 +48,7 @@ export class LogFiles {
    * @throws {FerryError} that a file cannot be opened
    */
   static async open(options: LogOptions, stderr: LineWriter): Promise<LogFiles> {
-    const files = new LogFiles(options.audit);
+    const files = new LogFiles(options.audit, stderr);
     const path = options["log-file"];
     const lines = path === undefined ? stderr : files.#open(path, (reason) => {
       stderr.write(`ferryd: the log cannot be written: ${reason}\n`);
@@ -69,8 +71,10 @@ export class LogFiles {
       try {
         file.reopen();
       } catch (error) {
-        const { code, message: reason } = toFerryError(error);
-        logger.error("{reason} ({code}). The file that is open stays in use", { reason, code });
+        // The file of the log may have no name any more, so that nobody would read it there.
+        this.#stderr.write(
+          `ferryd: ${toFerryError(error).message}; the file that is open stays in use\n`,
+        );
       }
     }
   }

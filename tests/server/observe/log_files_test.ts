@@ -78,6 +78,32 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "ferryd goes on where its log cannot be opened anew, and says so where it can be read",
+  ignore,
+  fn: async () => {
+    await using dir = new TempDir();
+    const [root, logs] = [dir.join("root"), dir.join("logs")];
+    for (const path of [root, logs]) Deno.mkdirSync(path);
+    const server = await Ferryd.start(root, ["--log-file", `${logs}/log`]);
+    const make = (name: string) => ferry(["mkdir", name], { server: server.address });
+    Deno.removeSync(logs, { recursive: true });
+    Deno.kill(server.pid, "SIGUSR1");
+    assertEquals((await make("d")).code, 0);
+    Deno.mkdirSync(logs);
+    Deno.kill(server.pid, "SIGUSR1");
+    await appeared(logs, `${logs}/log`);
+    assertEquals((await make("e")).code, 0);
+    const { stderr } = await server.stop();
+    assertEquals(
+      stderr,
+      `ferryd: Cannot write to "${logs}/log": no such file or directory; the file that is open ` +
+        "stays in use\n",
+    );
+    assertStringIncludes(Deno.readTextFileSync(`${logs}/log`), 'mkdir "e": ');
+  },
+});
+
 Deno.test("ferryd does not start without its log or its audit trail", async (t) => {
   await using dir = new TempDir();
   for (const option of ["--log-file", "--audit"]) {
