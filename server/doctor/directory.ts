@@ -67,11 +67,11 @@ export function* examineDirectory(
   try {
     place = new Place(path);
   } catch (error) {
-    yield problem(
-      "writing",
-      `nothing can be uploaded here: ${fileError(error).reason}; give the directory to the user ` +
-        "that runs ferryd",
-    );
+    const { code, reason } = fileError(error);
+    const remedy = code === "no_space"
+      ? "make room"
+      : "give the directory to the user that runs ferryd";
+    yield problem("writing", `nothing can be uploaded here: ${reason}; ${remedy}`);
     return;
   }
   using trial = place;

@@ -16,6 +16,7 @@ import {
   programArgs,
   TempDir,
 } from "../support/programs.ts";
+import { Mount, testWithMount } from "../support/mount.ts";
 import { RawBucket } from "../support/raw_bucket.ts";
 
 /** What was found of a part. */
@@ -89,6 +90,14 @@ Deno.test("ferryd doctor names what keeps ferryd from serving", async () => {
   const wrong = await ferryd(args);
   assertEquals([wrong.code, wrong.stderr], [2, "ferryd: 2 problems were found\n"]);
   assertEquals(problemsIn(findings(wrong)), ["configuration"]);
+});
+
+testWithMount("ferryd doctor says of a directory without inodes that it needs room", async () => {
+  await using mount = new Mount("size=1m,nr_inodes=8,mode=755");
+  for (let n = 0; n < 7; n++) Deno.writeTextFileSync(`${mount.path}/${n}`, "");
+  const full = await ferryd(["doctor", "--json", "--root", mount.path, "--listen", "0"]);
+  assertEquals([full.code, problemsIn(findings(full))], [1, ["writing"]], full.stdout);
+  assertMatch(findings(full).get("writing")!.detail, /no space left on the device; make room$/);
 });
 
 testWithEngine(CEPH, "ferryd doctor tries a bucket, and leaves nothing in it", async () => {
