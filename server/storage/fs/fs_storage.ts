@@ -105,7 +105,7 @@ export class FsStorage implements Storage {
   }
 
   /** See `ServedRoot.socketPlace`. */
-  get socketPlace(): ServedRoot["socketPlace"] {
+  get socketPlace(): { prepare(): string; readonly path: string } | undefined {
     return this.#served.socketPlace;
   }
 
