@@ -4,7 +4,7 @@
  * @module
  */
 
-import { getLogger, type LogLevel } from "@logtape/logtape";
+import { getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import { formatAddress } from "../../lib/core/address.ts";
 import { type FerryError, printable, quote } from "../../lib/core/errors.ts";
 import { type EndedOperation, levelOf, type Observer, type OperationKind } from "./operation.ts";
@@ -31,13 +31,16 @@ export const operationLog: Observer = {
     const level = levelOfEnded(operation);
     if (!logger.isEnabledFor(level)) return;
     const text = textOf(operation);
-    logger.emit({
+    const record: LogRecord = {
+      // Without it, the record would be copied to get one.
+      category: logger.category,
       level,
       timestamp: operation.time,
       message: [text],
       rawMessage: text,
       properties: fieldsOf(operation),
-    });
+    };
+    logger.emit(record);
   },
 };
 
