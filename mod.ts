@@ -168,6 +168,7 @@ export type {
   PublishOptions,
   StagedTree,
   StagedTrees,
+  StagedTreeState,
   WriteTarget,
 } from "./server/storage/staged_trees.ts";
 export type {

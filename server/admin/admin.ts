@@ -19,7 +19,9 @@ import {
   type KickedConnection,
   listenerStatus,
   type PartialUploadStatus,
+  type ShownToken,
   shownToken,
+  type StagedDirectoryStatus,
   type Status,
   toMilliseconds,
 } from "./status.ts";
@@ -80,6 +82,7 @@ export class Admin {
   async status(): Promise<Status> {
     const { server, storage, root, counter, clock } = this.#parts;
     const [reason, partial_uploads] = await this.#storageStatus();
+    const staged_directories = reason === undefined ? this.#stagedDirectories() : [];
     return {
       version: VERSION,
       pid: Deno.pid,
@@ -92,6 +95,7 @@ export class Admin {
       connections: [...server.connections].map(connectionStatus),
       quotas: storage.quotas?.usage ?? [],
       partial_uploads,
+      staged_directories,
     };
   }
 
@@ -114,16 +118,32 @@ export class Admin {
   }
 
   async #partialUploads(): Promise<PartialUploadStatus[]> {
-    const { storage, clock, nameOf } = this.#parts;
-    const now = clock.now();
-    const all = await storage.partialUploads?.listAll() ?? [];
+    const all = await this.#parts.storage.partialUploads?.listAll() ?? [];
     return all.filter(({ entry }) => !entry.filename.startsWith(`${RESERVED_DIRECTORY}/`))
       .map(({ owner, entry: { filename, size, received, mtime, active } }) => {
-        const id = tokenIdOf(owner);
-        const token = id === undefined ? undefined : { id, name: nameOf(id) ?? "" };
-        const seconds = Math.max(0, now - mtime) / 1000;
-        return { name: filename, size, received, seconds, active, ...shownToken(token) };
+        const seconds = this.#secondsSince(mtime);
+        return { name: filename, size, received, seconds, active, ...this.#tokenOf(owner) };
       });
+  }
+
+  #stagedDirectories(): StagedDirectoryStatus[] {
+    const all = this.#parts.storage.stagedTrees?.list() ?? [];
+    return all.map(({ name, owner, bytes, active, touched }) => {
+      const counted = bytes === undefined ? {} : { bytes };
+      const seconds = active ? 0 : this.#secondsSince(touched);
+      return { name, ...counted, seconds, active, ...this.#tokenOf(owner) };
+    });
+  }
+
+  /** The time since a moment in milliseconds since 1970. */
+  #secondsSince(moment: number): number {
+    return Math.max(0, this.#parts.clock.now() - moment) / 1000;
+  }
+
+  /** The token to whose clients an upload belongs, flat. */
+  #tokenOf(owner: string): ShownToken {
+    const id = tokenIdOf(owner);
+    return shownToken(id === undefined ? undefined : { id, name: this.#parts.nameOf(id) ?? "" });
   }
 
   /**

@@ -75,6 +75,18 @@ export interface PartialUploadStatus extends ShownToken {
   readonly active: boolean;
 }
 
+/** A directory that is put together to be published as one, or was left so. */
+export interface StagedDirectoryStatus extends ShownToken {
+  /** The name that the directory will get. */
+  readonly name: string;
+  /** The bytes in it; absent as long as they are not counted after a start. */
+  readonly bytes?: number;
+  /** For how long no client has worked on it. */
+  readonly seconds: number;
+  /** Whether a client works on it at the moment. */
+  readonly active: boolean;
+}
+
 /** The state of a server. */
 export interface Status {
   /** The version of ferryd. */
@@ -99,6 +111,8 @@ export interface Status {
   readonly quotas: readonly QuotaUsage[];
   /** The partial uploads of all clients. */
   readonly partial_uploads: readonly PartialUploadStatus[];
+  /** The directories of all clients that are put together to be published as one. */
+  readonly staged_directories: readonly StagedDirectoryStatus[];
 }
 
 /** A connection that was closed at the request of an operator. */

@@ -12,6 +12,7 @@ import type {
   OperationStatus,
   PartialUploadStatus,
   ShownToken,
+  StagedDirectoryStatus,
   Status,
 } from "../admin/status.ts";
 
@@ -94,6 +95,15 @@ export function statusText(status: MeasuredStatus): string {
       status.partial_uploads.map((each: PartialUploadStatus) => [
         formatSize(each.received),
         formatSize(each.size),
+        each.active ? "now" : durationText(each.seconds),
+        tokenText(each),
+        printable(each.name),
+      ]),
+    ),
+    table(
+      ["STAGED", "SINCE", "TOKEN", "DIRECTORY"],
+      status.staged_directories.map((each: StagedDirectoryStatus) => [
+        each.bytes === undefined ? "?" : formatSize(each.bytes),
         each.active ? "now" : durationText(each.seconds),
         tokenText(each),
         printable(each.name),

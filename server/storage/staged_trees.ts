@@ -113,6 +113,20 @@ export interface StagedTree extends WriteTarget, AsyncDisposable {
   publish(options: PublishOptions): Promise<PublishedTree>;
 }
 
+/** A tree that is being put together, or that a client has left. */
+export interface StagedTreeState {
+  /** The name that the directory will get. */
+  readonly name: FileName;
+  /** Whom it belongs to. */
+  readonly owner: string;
+  /** The bytes of the files in it; undefined for one that an earlier process has left, as long as they are not counted. */
+  readonly bytes: number | undefined;
+  /** Whether a client works on it. */
+  readonly active: boolean;
+  /** When a client last worked on it, in milliseconds since 1970. */
+  readonly touched: number;
+}
+
 /** Keeps staged trees. */
 export interface StagedTrees {
   /**
@@ -136,6 +150,9 @@ export interface StagedTrees {
    * @returns undefined if nothing is known of it
    */
   published(id: string, name: FileName, options: { owner: string }): PublishedTree | undefined;
+
+  /** The trees of all owners. */
+  list(): StagedTreeState[];
 
   /** Removes the trees of all owners that no client has worked on for `ttl` milliseconds. */
   expire(ttl: number): Promise<void>;

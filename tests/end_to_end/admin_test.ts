@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Status } from "../../server/admin/status.ts";
 import { exchangeAt, posted, socketsIn, statusOf, statusWhen } from "../support/admin_peer.ts";
 import { MIB } from "../support/bytes.ts";
-import { Ferryd, ferryd, HOLDS_DIRECTORIES, TempDir } from "../support/programs.ts";
+import { ferry, Ferryd, ferryd, HOLDS_DIRECTORIES, TempDir } from "../support/programs.ts";
 import { randomBytes } from "../support/random_file.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 
@@ -114,6 +114,29 @@ Deno.test({
     assertEquals((await statusOf(server)).state, "serving");
     const { code, stderr } = await server.stop();
     assertEquals([code, stderr], [0, ""]);
+  },
+});
+
+Deno.test({
+  name: "ferryd status shows the directories that put --atomic has left for its next attempt",
+  ignore,
+  async fn() {
+    await using dir = new TempDir();
+    for (const name of ["root", "d"]) Deno.mkdirSync(dir.join(name));
+    await using server = await Ferryd.start(dir.join("root"), ["--max-file-size", "1k"]);
+    dir.write("d/small", new Uint8Array(700));
+    dir.write("d/large", new Uint8Array(2000));
+    const put = (...more: string[]) =>
+      ferry(["put", "d", "--atomic", ...more], { cwd: dir.path, server: server.address });
+    assertEquals((await put()).code, 5);
+    const { staged_directories: [left, ...others] } = await statusOf(server);
+    const { seconds, ...facts } = left!;
+    assertEquals([facts, others], [{ name: "d", bytes: 700, active: false }, []]);
+    assertEquals(seconds >= 0, true);
+    const { stdout } = await ferryd(["status", "--root", dir.join("root")]);
+    assertMatch(stdout, /\n\nSTAGED +SINCE +TOKEN +DIRECTORY\n700 B +\d+ s +- +d\n/);
+    assertEquals((await put("--exclude", "large")).code, 0);
+    assertEquals((await statusOf(server)).staged_directories, []);
   },
 });
 

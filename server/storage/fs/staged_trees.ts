@@ -8,7 +8,7 @@ import { isMounted } from "./matched_directories.ts";
 import { assertReplaceable } from "./tree_publication.ts";
 import { FerryError } from "../../../lib/core/errors.ts";
 import type { FileName } from "../../../lib/core/remote_name.ts";
-import type { PublishedTree, StagedTree, StagedTrees } from "../staged_trees.ts";
+import type { PublishedTree, StagedTree, StagedTrees, StagedTreeState } from "../staged_trees.ts";
 import type { KeptTree } from "./area_trees.ts";
 import type { Root } from "./root.ts";
 import { attempt, type ServedRoot } from "./served_root.ts";
@@ -84,6 +84,18 @@ export class FsStagedTrees implements StagedTrees {
 
   published(id: string, name: FileName, { owner }: { owner: string }): PublishedTree | undefined {
     return this.#served.published.find({ id, name, owner });
+  }
+
+  list(): StagedTreeState[] {
+    const served = this.#served;
+    if (served.unwritable) return [];
+    return served.areas.all.flatMap(({ trees }) => trees.all).map((tree) => ({
+      name: tree.record.filename as FileName,
+      owner: tree.record.owner,
+      bytes: tree.contents.tally?.bytes,
+      active: tree.users > 0,
+      touched: tree.touched,
+    }));
   }
 
   async expire(ttl: number): Promise<void> {
