@@ -71,7 +71,7 @@ function headerOf({ filename, directory, to, keep }: Removal, within: string): R
  *
  * @param directory the directory on the server, which need not exist
  * @param backup the directory that they would be moved into. Default: they are deleted.
- * @throws {FerryError} `bad_version`, `denied`, `auth_required`
+ * @throws {FerryError} `bad_version`, `bad_name`, `denied`, `auth_required`
  */
 export async function assertMayRemove(
   connection: Connection,
@@ -94,7 +94,11 @@ async function absent(ask: () => Promise<unknown>): Promise<void> {
   try {
     await ask();
   } catch (error) {
+    const { code, reason, lasting, place } = toFerryError(error);
     // Where the directory is a file, the transfer says so.
-    if (!["not_found", "not_a_file"].includes(toFerryError(error).code)) throw error;
+    if (code === "not_found" || code === "not_a_file") return;
+    if (place?.path === undefined) throw error;
+    // The name says nothing to anybody.
+    throw new FerryError(code, reason, { lasting, cause: error, place: { side: place.side } });
   }
 }

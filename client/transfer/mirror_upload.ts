@@ -136,10 +136,15 @@ export class MirroredUpload {
   }
 
   async #assertMay(connection: Connection): Promise<void> {
+    const { backup } = this.#options;
     try {
-      await assertMayRemove(connection, this.#as, this.#options.backup);
+      await assertMayRemove(connection, this.#as, backup);
     } catch (error) {
-      throw toFerryError(error).during(`delete in ${named(this.#as)}`);
+      const failure = toFerryError(error);
+      const isOfBackup = backup !== undefined && failure.code === "bad_name";
+      throw failure.during(
+        isOfBackup ? `keep backups in ${named(backup)}` : `delete in ${named(this.#as)}`,
+      );
     }
   }
 

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { Filter } from "../../../client/transfer/filter.ts";
 import {
   MirrorPlan,
@@ -366,6 +366,10 @@ Deno.test("a mirror refuses a backup that would hold its target, and a limit tha
   await assertCode("usage", put({ backup: "s" }));
   await assertCode("usage", put({ backup: "s/t" }));
   await assertCode("usage", put({ backup: "" }));
+  for (const backup of ["../x", ".ferry/x"]) {
+    const { message } = await assertCode("bad_name", put({ backup }));
+    assertMatch(message, /^Cannot keep backups in "[^"]+": .+ \(on the server\)$/);
+  }
   await assertCode("usage", put({ delete: { maxDelete: NaN } }));
   const get = (backup: string) => () =>
     pair.client.getTree("", { out: dir.join("x/y"), backup: dir.join(backup) });
