@@ -18,10 +18,10 @@ export interface StorageUsage {
   readonly disk: { readonly size: number; readonly free: number } | undefined;
   /** The quota, and what is counted so far. Undefined: there is none. */
   readonly quota: { readonly limit: number; readonly used: number } | undefined;
-  /** The partial uploads of all owners, as far as they are recorded. */
-  readonly partialUploads: Amount;
-  /** The staged trees. The bytes do not include what an earlier process has left in them. */
-  readonly stagedTrees: Amount;
+  /** The partial uploads of all owners, as far as they are recorded. Undefined: they are not counted yet. */
+  readonly partialUploads: Amount | undefined;
+  /** The staged trees. The bytes do not include what an earlier process has left in them. Undefined: it keeps none. */
+  readonly stagedTrees: Amount | undefined;
 }
 
 /** A storage that may know what it holds. */

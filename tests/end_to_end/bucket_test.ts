@@ -12,6 +12,7 @@ import { Engine, testWithEngine } from "../support/engines/engine.ts";
 import { ferry, Ferryd, type Outcome, outcome, spawnFerry, TempDir } from "../support/programs.ts";
 import { RawBucket } from "../support/raw_bucket.ts";
 import { randomBytes } from "../support/random_file.ts";
+import { Scrape } from "../support/scrape.ts";
 
 /** Starts a server over a bucket. */
 function start({ root, args, env }: BucketRootArgs, more: string[] = []): Promise<Ferryd> {
@@ -142,10 +143,17 @@ testWithEngine(
     const raw = new RawBucket(engine, bucket);
     await using dir = new ClientDir();
     await using one = await start(bucketRootArgs(engine, bucket));
-    await using two = await start(bucketRootArgs(engine, bucket));
+    await using two = await start(bucketRootArgs(engine, bucket), ["--metrics", "127.0.0.1:0"]);
     const { ended } = await dir.begun(one, raw, "--retries", "0");
     await one.stop("SIGKILL");
     assertEquals((await ended).code, 6);
+    const metrics = two.listening.get("metrics")!;
+    const scrape = await Scrape.until(metrics, (scrape) => {
+      return scrape.value("ferry_partial_uploads") !== undefined;
+    });
+    assertEquals(scrape.value("ferry_partial_uploads"), 1);
+    assert(scrape.value("ferry_partial_upload_bytes")! > 0);
+    assertEquals(scrape.value("ferry_staged_directories"), undefined);
     assertEquals(await raw.get("large"), undefined);
     const { code, stdout, stderr } = await dir.run(
       two,

@@ -32,10 +32,10 @@ export function addStorageMetrics(families: Families, readiness: Readiness): voi
         [free, usage?.disk?.free],
         [limit, usage?.quota?.limit],
         [used, usage?.quota?.used],
-        [partials, usage?.partialUploads.count],
-        [partialBytes, usage?.partialUploads.bytes],
-        [staged, usage?.stagedTrees.count],
-        [stagedBytes, usage?.stagedTrees.bytes],
+        [partials, usage?.partialUploads?.count],
+        [partialBytes, usage?.partialUploads?.bytes],
+        [staged, usage?.stagedTrees?.count],
+        [stagedBytes, usage?.stagedTrees?.bytes],
       ] as const
     ) {
       setOrRemove(metric, value);

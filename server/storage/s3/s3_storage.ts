@@ -23,6 +23,7 @@ import type {
 } from "../storage.ts";
 import { assertKnownBucket, writeVersion } from "./bucket_version.ts";
 import { ChecksumRecords, hasParts } from "./checksum_records.ts";
+import { CountedUploads } from "./counted_uploads.ts";
 import type { Credentials, CredentialSource } from "./credentials.ts";
 import { type Engine, tryEngine } from "./engine_trial.ts";
 import { inParallel, settled } from "../in_parallel.ts";
@@ -30,6 +31,7 @@ import { NameLookup } from "./name_lookup.ts";
 import { directoryEntry, fileEntry } from "./object_attributes.ts";
 import { KeptHashes } from "../kept_hashes.ts";
 import { RECORDS_DIRECTORY, Subtree } from "../subtree.ts";
+import type { StorageUsage } from "../usage.ts";
 import { bytesOf, prefixOf } from "./object_names.ts";
 import { openBucket, type S3Bucket } from "./s3_bucket.ts";
 import type { S3LocationOptions } from "./s3_location.ts";
@@ -101,6 +103,7 @@ export class S3Storage implements Storage {
   readonly #served: ServedBucket;
   readonly #closing: AbortController;
   readonly #writes: S3Writes;
+  readonly #uploads: CountedUploads;
   #records: Promise<Storage> | undefined;
   /** The look at the bucket that was made last, and the monotonic time until which it counts. */
   #serving: { until: number; looked: Promise<unknown> } | undefined;
@@ -109,6 +112,10 @@ export class S3Storage implements Storage {
     this.#served = served;
     this.#closing = closing;
     this.#writes = new S3Writes(served);
+    this.#uploads = new CountedUploads(
+      () => this.partialUploads.listAll(),
+      served.runtime.clock,
+    );
   }
 
   /**
@@ -190,6 +197,17 @@ export class S3Storage implements Storage {
       });
     }
     await this.#serving.looked;
+  }
+
+  /** See {@linkcode Storage.usage}. Nobody counts what is in a bucket, but for partial uploads: once in a minute. */
+  usage(): Promise<StorageUsage> {
+    const partialUploads = this.#uploads.amount;
+    return Promise.resolve({
+      disk: undefined,
+      quota: undefined,
+      partialUploads,
+      stagedTrees: undefined,
+    });
   }
 
   /** See {@linkcode Storage.stat}. */
