@@ -334,7 +334,7 @@ lets bash, zsh or fish complete its command line.`,
       argumentOnly: true,
       help:
         "only look for what would keep it from starting, in all options and the files that they name; " +
-        "nothing is opened or changed",
+        "it listens nowhere, and leaves all as it is",
     },
     help: HELP,
     version: { kind: "flag", short: "V", argumentOnly: true, help: "show the version" },

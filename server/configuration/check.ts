@@ -1,5 +1,5 @@
 /**
- * Looks for everything that would keep `ferryd` from starting, without listening, and without changing any file.
+ * Looks for everything that would keep `ferryd` from starting, without listening, and leaves all files as they are.
  *
  * @module
  */
@@ -267,9 +267,23 @@ function assertQueuePlace(path: string): void {
   else if (!isDirectory(path)) throw new FerryError("not_a_file", "it is no directory", { action });
 }
 
-/** Checks that there is the directory in which something with a path would be made. */
+/**
+ * Checks that something can be made at a path where nothing is: by a file beside it, which is removed at once, since no
+ * system tells that for certain.
+ *
+ * @throws {FerryError} why it cannot
+ */
 function assertPlace(path: string, action: string): void {
-  const directory = PLATFORM.path.dirname(path);
-  if (isDirectory(directory)) return;
-  throw new FerryError("not_found", `there is no directory ${quote(directory)}`, { action });
+  const { dirname, join } = PLATFORM.path;
+  const directory = dirname(path);
+  if (!isDirectory(directory)) {
+    throw new FerryError("not_found", `there is no directory ${quote(directory)}`, { action });
+  }
+  const trial = join(directory, `.ferryd-check-${crypto.randomUUID()}`);
+  try {
+    Deno.openSync(trial, { write: true, createNew: true, mode: 0o600 }).close();
+    Deno.removeSync(trial);
+  } catch (error) {
+    throw fileError(error).during(action);
+  }
 }

@@ -3,6 +3,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { Mount, testWithMount } from "../support/mount.ts";
 import { ferryd, filesBelow, type Outcome, TempDir } from "../support/programs.ts";
 import { make } from "../support/tls_servers.ts";
 import { token } from "../support/token_server.ts";
@@ -216,6 +217,27 @@ Deno.test("ferryd --check-config warns of what does not keep ferryd from startin
   const open = await checked(dir, 'listen = "0.0.0.0:0"\nanonymous = "read"');
   assertEquals(open.code, 0);
   assertMatch(open.stderr, /^ferryd: warning: others can connect to 0\.0\.0\.0:0, and nothing is/);
+});
+
+testWithMount("ferryd --check-config finds places where nothing can be made", async () => {
+  await using dir = new TempDir();
+  await using mount = new Mount("size=1m");
+  mount.makeReadOnly();
+  Deno.mkdirSync(dir.join("root"));
+  const config = [
+    'root = "root"',
+    ...["log-file", "audit", "admin-socket", "hook-queue"].map((name) =>
+      `${name} = "${mount.path}/${name}"`
+    ),
+    'on-stored = "cat"',
+  ];
+  const said = await problems(dir, config.join("\n"));
+  const places = ["write to", "write to", "listen on the socket", "--on-stored in"];
+  assertEquals(said.length, places.length, said.join("\n"));
+  for (const [at, place] of places.entries()) {
+    assertMatch(said[at]!, new RegExp(`^Cannot .*${place} "${mount.path}/[a-z-]+": .*read-only`));
+  }
+  assertEquals(filesBelow(dir.join("root")), []);
 });
 
 Deno.test({
