@@ -20,6 +20,7 @@ import type { ServeValues } from "../cli/serve_spec.ts";
 import { AllowedCommands, type ExecPolicy } from "../exec/allowed_commands.ts";
 import { leadsThrough } from "../exec/program_search.ts";
 import { openToAppend } from "../observe/appended_file.ts";
+import { assertFilesApart } from "../observe/log_files.ts";
 import { assertKnownFormat, VERSION_FILE } from "../storage/state_version.ts";
 import { ferryAddress, httpTerms, SETTINGS_CHECKS } from "./listening.ts";
 import type { ServerSettings } from "./settings.ts";
@@ -68,6 +69,7 @@ class Check implements Findings {
   async run(): Promise<void> {
     const options = this.#options;
     await this.#attempt(() => this.#checkRoot());
+    await this.#attempt(() => assertFilesApart(options));
     for (const file of [options["log-file"], options.audit]) {
       if (file !== undefined) await this.#attempt(() => assertAppendable(file));
     }

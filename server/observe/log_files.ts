@@ -5,7 +5,8 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { toFerryError } from "../../lib/core/errors.ts";
+import { FerryError, quote, toFerryError } from "../../lib/core/errors.ts";
+import { resolve } from "../../lib/core/paths.ts";
 import { AppendedFile } from "./appended_file.ts";
 import { AuditTrail } from "./audit.ts";
 import { LineWriter } from "./line_writer.ts";
@@ -22,6 +23,19 @@ export interface LogOptions {
   readonly verbose: boolean;
   readonly "log-file"?: string | undefined;
   readonly audit?: string | undefined;
+}
+
+/**
+ * Checks that the log and the audit trail go into different files: mixed, neither could be read by a program.
+ *
+ * @throws {FerryError} `usage`
+ */
+export function assertFilesApart({ audit, "log-file": log }: LogOptions): void {
+  if (audit === undefined || log === undefined || resolve(audit) !== resolve(log)) return;
+  throw new FerryError(
+    "usage",
+    `--log-file and --audit are both ${quote(log)}: each needs its own`,
+  );
 }
 
 /** The log and the audit trail of a server. */
@@ -45,9 +59,10 @@ export class LogFiles {
    * Opens the files, and starts the log.
    *
    * @param stderr where the log goes without a file, and what prevents one from being written
-   * @throws {FerryError} that a file cannot be opened
+   * @throws {FerryError} that a file cannot be opened; `usage` if both are the same
    */
   static async open(options: LogOptions, stderr: LineWriter): Promise<LogFiles> {
+    assertFilesApart(options);
     const files = new LogFiles(options.audit, stderr);
     const path = options["log-file"];
     const lines = path === undefined ? stderr : files.#open(path, (reason) => {

@@ -167,6 +167,7 @@ Deno.test({
     const root = 'root = "root"';
     const long = dir.join("s".repeat(120));
     const cases: [config: string[], says: RegExp][] = [
+      [['log-file = "l"', 'audit = "./l"'], /^--log-file and --audit are both "l": each needs its/],
       [['admin-socket = "file"'], /socket "file": something that is no socket has that name$/],
       [[`admin-socket = "${long}"`], /: the path is longer than a socket's may be/],
       [['on-stored = "cat"', 'hook-queue = "file"'], /--on-stored in "file": it is no directory$/],

@@ -106,6 +106,10 @@ Deno.test({
 
 Deno.test("ferryd does not start without its log or its audit trail", async (t) => {
   await using dir = new TempDir();
+  const both = ["--log-file", dir.join("log"), "--audit", dir.join("log")];
+  const mixed = await ferryd(["--root", dir.path, "--listen", "127.0.0.1:0", ...both]);
+  assertEquals(mixed.code, 2);
+  assertStringIncludes(mixed.stderr, "ferryd: --log-file and --audit are both ");
   for (const option of ["--log-file", "--audit"]) {
     await t.step(option, async () => {
       const args = ["--root", dir.path, "--listen", "127.0.0.1:0", option];
