@@ -27,15 +27,27 @@ export interface LogOptions {
 
 /**
  * Checks that the log and the audit trail go into different files: mixed, neither could be read by a program.
+ * Standard output and other things that are no files may take both.
  *
  * @throws {FerryError} `usage`
  */
 export function assertFilesApart({ audit, "log-file": log }: LogOptions): void {
   if (audit === undefined || log === undefined || resolve(audit) !== resolve(log)) return;
+  if (isOtherThanFile(log)) return;
   throw new FerryError(
     "usage",
     `--log-file and --audit are both ${quote(log)}: each needs its own`,
   );
+}
+
+/** Whether a path leads to something that is no regular file. */
+function isOtherThanFile(path: string): boolean {
+  try {
+    return !Deno.statSync(path).isFile;
+  } catch {
+    // It is a file that will be created.
+    return false;
+  }
 }
 
 /** The log and the audit trail of a server. */

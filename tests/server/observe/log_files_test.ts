@@ -145,5 +145,8 @@ Deno.test({
     assertEquals((await ferry(["ls"], { server: other.address })).code, 0);
     const { stderr } = await other.stop();
     assertEquals(stderr.match(/the log cannot be written/g)?.length, 1, stderr);
+    // What is no file takes both.
+    const both = await Ferryd.start(dir.path, args("/dev/null", "/dev/null"), { launch });
+    assertEquals((await both.stop()).code, 0);
   },
 });
