@@ -11,7 +11,6 @@ import { ALL_BUFFERS } from "../lib/core/buffer_budget.ts";
 import { ENVIRONMENT, giveUp } from "../lib/cli/permissions.ts";
 import { onInterrupt } from "../lib/cli/signals.ts";
 import { type FerryError, quote, toFerryError } from "../lib/core/errors.ts";
-import { MAX_TIMEOUT_MS } from "../lib/core/number_options.ts";
 import { VERSION } from "../lib/core/version.ts";
 import { PLATFORM } from "../lib/core/platform.ts";
 import type { Runtime } from "../lib/runtime/runtime.ts";
@@ -153,7 +152,7 @@ async function run(options: ServeValues): Promise<void> {
   for (const shortcoming of reported) output.stderr.write(`ferryd: ${shortcoming}\n`);
   output.stdout.write("ferryd: ready\n");
   await manager?.ready(serving);
-  const drainTimeout = Math.min(await stop.promise, MAX_TIMEOUT_MS);
+  const drainTimeout = await stop.promise;
   admin.draining();
   await manager?.stopping(drainTimeout);
   await Promise.all([server.close({ drainTimeout }), hooks?.stop(drainTimeout)]);

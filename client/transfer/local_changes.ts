@@ -5,6 +5,7 @@
  */
 
 import { FerryError, fileError } from "../../lib/core/errors.ts";
+import { MAX_TIMEOUT_MS } from "../../lib/core/number_options.ts";
 import { LocalRoot } from "./local_root.ts";
 
 /** How long nothing more may change before a change is reported, and how long that may be put off, in milliseconds. */
@@ -96,7 +97,7 @@ export class LocalChanges implements Disposable {
     signal?.throwIfAborted();
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
-    const timer = setTimeout(wake, ms);
+    const timer = setTimeout(wake, Math.min(ms, MAX_TIMEOUT_MS));
     signal?.addEventListener("abort", wake);
     this.#wake = wake;
     await promise;

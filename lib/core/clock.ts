@@ -4,6 +4,8 @@
  * @module
  */
 
+import { MAX_TIMEOUT_MS } from "./number_options.ts";
+
 /** A handle to cancel a scheduled call. */
 export type Timer = number | object;
 
@@ -13,7 +15,10 @@ export interface Clock {
   now(): number;
   /** The monotonic time: milliseconds since some fixed moment. It never goes backward. */
   monotonic(): number;
-  /** Calls `callback` once after that many milliseconds. Returns a handle to cancel the call. */
+  /**
+   * Calls `callback` once after that many milliseconds, or after the longest time of a timer, about 24 days. Returns a
+   * handle to cancel the call.
+   */
   setTimeout(callback: () => void, ms: number): Timer;
   /** Cancels a scheduled call that was not made yet. */
   clearTimeout(timer: Timer | undefined): void;
@@ -23,8 +28,8 @@ export interface Clock {
 export const SYSTEM_CLOCK: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  // The runtime's timers truncate fractions of a millisecond.
-  setTimeout: (callback, ms) => setTimeout(callback, Math.ceil(ms)),
+  // The runtime's timers truncate fractions of a millisecond, and those that are too long fire at once.
+  setTimeout: (callback, ms) => setTimeout(callback, Math.min(Math.ceil(ms), MAX_TIMEOUT_MS)),
   clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout> | undefined),
 };
 
