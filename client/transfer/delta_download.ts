@@ -7,7 +7,7 @@
 
 import type { Checksum } from "../../lib/core/checksum.ts";
 import { FerryError, wasCut } from "../../lib/core/errors.ts";
-import { AssembledContent } from "../../lib/delta/assembled_content.ts";
+import { AssembledContent, unreadable } from "../../lib/delta/assembled_content.ts";
 import { coarseBlock } from "../../lib/delta/block_sizes.ts";
 import type { Copies } from "../../lib/delta/copies.ts";
 import { freeSpans } from "../../lib/delta/gaps.ts";
@@ -146,9 +146,10 @@ async function search(
   prefix: LocalFile | undefined,
 ): Promise<Found> {
   const fetch: FetchSignature = (request) => signatures.fetch(request);
+  const older = olderVersion(basis);
   if (prefix) {
     const local = joined(prefix, basis);
-    const { copies, size } = await planGet(local, { fetch });
+    const { copies, size } = await planGet(joined(prefix, older), { fetch });
     // Of the last bytes only the checksum of the whole file will show whether they are right.
     const { size: offset } = prefix;
     const certain = offset - offset % coarseBlock(size);
@@ -156,7 +157,22 @@ async function search(
     const same = first?.at === 0 && first.from === 0 && first.size >= certain;
     if (offset <= size && same) return { copies, local, size, offset };
   }
-  return { ...await planGet(basis, { fetch }), local: basis, offset: 0 };
+  return { ...await planGet(older, { fetch }), local: basis, offset: 0 };
+}
+
+/** A basis to be searched. Where it cannot be read to its end, the file is transferred without it. */
+function olderVersion(basis: LocalFile): RandomAccess {
+  return {
+    size: basis.size,
+    seek: (offset) => basis.seek(offset),
+    async read(into) {
+      try {
+        return await basis.read(into);
+      } catch (error) {
+        throw unreadable(error);
+      }
+    },
+  };
 }
 
 /** The first bytes of a file are those of `first`, the others those of `second` at the same offsets. */

@@ -109,7 +109,8 @@ export class AssembledContent {
   }
 }
 
-function unreadable(cause?: unknown): FerryError {
+/** The error where an older version cannot be read, or is shorter than it was: another attempt can do without it. */
+export function unreadable(cause?: unknown): FerryError {
   const why = cause === undefined ? "it is shorter than it was" : toFerryError(cause).reason;
   return new FerryError("busy", `the older version cannot be read: ${why}`, { cause });
 }
