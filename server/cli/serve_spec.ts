@@ -27,9 +27,9 @@ taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or fr
 AWS_PROFILE of ~/.aws/credentials (AWS_SHARED_CREDENTIALS_FILE), which is read anew when it changes.
 ferryd then uses up to 64 MiB for parts of files that it reads ahead or uploads side by side.
 
-ferryd token and ferryd cert make what is needed for that; ferryd status, kick and drain ask one that
-runs. ferryd completions SHELL prints what
-lets bash, zsh or fish complete its command line.`,
+ferryd token and ferryd cert make tokens and a certificate, which it needs to serve other machines.
+ferryd doctor finds out what ferryd can promise here; ferryd status, kick and drain ask one that runs.
+ferryd completions SHELL prints what lets bash, zsh or fish complete its command line.`,
   arguments: { min: 0, max: 0 },
   options: {
     root: ROOT,
