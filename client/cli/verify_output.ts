@@ -87,7 +87,7 @@ export class VerifyOutput {
       return output.event({ event: "summary", op: OP, ...counts });
     }
     const parts: string[] = [];
-    if (this.#receipts > 0) parts.push(`${this.#receipts} receipts are signed as they should be`);
+    if (this.#receipts > 0) parts.push(`${this.#receipts} with a valid signature`);
     else parts.push(`${intact} intact`);
     if (unrecorded > 0) parts.push(`${unrecorded} of which no checksum was recorded yet`);
     if (damaged > 0) parts.push(`${damaged} damaged`);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { toFerryError } from "../../../lib/core/errors.ts";
 import { isGlob } from "../../../lib/core/paths.ts";
 import { assertBelowRoot, remoteName } from "../../transfer/names.ts";
 import { command, type Context } from "../command.ts";
@@ -36,11 +37,18 @@ that is under way stays, and is an error.`,
   async run(context, { recursive, partial }, args) {
     if (partial) return await discardPartialUploads(context, recursive, args);
     const { output, signal } = context;
+    let anyDirectory = false;
     await forEachName(context, args, OP, async (client, filename) => {
       assertBelowRoot(filename, "remove");
-      await client.remove(filename, { recursive, signal });
+      try {
+        await client.remove(filename, { recursive, signal });
+      } catch (error) {
+        anyDirectory ||= toFerryError(error).code === "not_a_file";
+        throw error;
+      }
       output.done(OP, { filename });
     });
+    if (anyDirectory) output.notice("-r deletes a directory with all that is in it");
   },
 });
 
