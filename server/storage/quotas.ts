@@ -108,10 +108,17 @@ export class Quotas implements DirectoryQuotas {
    */
   reserve(name: FileName, size: number | null, held = 0): Reservation {
     using taken = new DisposableStack();
-    const quotas = [this.#whole, ...this.#of(name)];
-    const all = quotas.map((each) => taken.use(each.reserve(size, held)));
+    const accounts = this.#of(name);
+    const all = [this.#whole, ...accounts].map((each) => taken.use(each.reserve(size, held)));
+    // A limit that is made meanwhile knows nothing of this write.
+    let settled = false;
+    const settle = (kept: number) => {
+      if (settled) return;
+      settled = true;
+      for (const each of this.#of(name)) if (!accounts.includes(each)) each.add(kept);
+    };
     taken.move();
-    return joined(all);
+    return joined([...all, { grow() {}, settle, [Symbol.dispose]: () => settle(held) }]);
   }
 
   /**
@@ -235,6 +242,13 @@ class Account {
       } are in use, ` +
         `and this takes ${formatSize(more)}`,
     );
+  }
+
+  /** Takes note of bytes that were stored without a reservation here. The count may have them already. */
+  add(bytes: number): void {
+    this.#store(bytes);
+    this.#meanwhile += bytes;
+    this.#mayBeLess = true;
   }
 
   changed(name: FileName | ""): void {
