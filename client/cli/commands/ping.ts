@@ -19,7 +19,8 @@ and again, prints a line for each answer, and at the end or at Ctrl-C how many c
 took.
 
 The exit status is 0 if the server has answered and can serve, 1 if it answers and cannot serve, 3 if
-it does not accept the token or is not trusted, and 6 if it never answered.`,
+it does not accept the token or is not trusted, 6 if it never answered, and 8 if it speaks another
+protocol.`,
   arguments: { min: 0, max: 0 },
   options: {
     count: { kind: "count", short: "c", value: "N", help: "ask so many times; 0: until Ctrl-C" },
