@@ -5,11 +5,14 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { type Algorithm, algorithmOf, type Checksum } from "../../lib/core/checksum.ts";
 import { turn } from "../../lib/core/time_slices.ts";
 import type { Verdict } from "../../lib/core/verdict.ts";
 import type { Runtime } from "../../lib/runtime/runtime.ts";
 import type { StoredFile } from "../storage/storage.ts";
+
+const logger = getLogger(["ferry", "server"]);
 
 /** The result of {@linkcode reread}. */
 export interface Reread {
@@ -36,7 +39,8 @@ const READ_BYTES = 256 * 1024;
 const YIELD_BYTES = 8 * 1024 * 1024;
 
 /**
- * Reads a file from its first byte to its last one. What the system has in memory may be read from there.
+ * Reads a file from its first byte to its last one. What the system has in memory may be read from there. The log tells
+ * of a file that is damaged.
  *
  * @throws {FerryError} `io` if it cannot be read or is changed meanwhile
  */
@@ -67,7 +71,14 @@ export async function reread(
   await file.assertUnchanged?.(checksum);
   const read = [checksum!, ...others];
   const verdict = recorded === null ? "unrecorded" : read.includes(recorded) ? "intact" : "damaged";
-  if (verdict !== "damaged") {
+  if (verdict === "damaged") {
+    logger.error(
+      "{name} is damaged: its bytes are not those that were stored, and no program has changed " +
+        "it ({code}). They have {checksum} and had {recorded}. Restore it from a backup; if it " +
+        "was changed on purpose, touch it",
+      { name: file.entry.filename, code: "checksum_mismatch", checksum, recorded },
+    );
+  } else {
     for (const each of read) {
       if (await file.find(algorithmOf(each)!) === null) await file.remember(each);
     }

@@ -28,6 +28,8 @@ Deno.test("ferry verify finds what is damaged and what is missing, and prints md
   );
   const none = await p.run("verify", "none");
   assertEquals(none.code, 4);
+  const { stderr: log } = await p.server.stop();
+  assertMatch(log, /\[ERR\] \S+ dir\/bad is damaged: .* \(checksum_mismatch\)/);
 });
 
 Deno.test("ferry verify --json tells the verdict of each file", async () => {
