@@ -24,8 +24,9 @@ export interface LogOptions {
 
 /** Starts the log of this process, which is written to `lines`. */
 export async function startLog(lines: LineWriter, { format, verbose }: LogOptions): Promise<void> {
+  const jsonOf = getJsonLinesFormatter({ properties: "flatten" });
   const formatter = format === "json"
-    ? getJsonLinesFormatter({ properties: "flatten" })
+    ? (record: LogRecord) => jsonOf(withText(record))
     : getTextFormatter({ value: "bare" });
   const lineOf = (record: LogRecord) => oneLine(formatter(record));
   lines.dropped = (count) => {
@@ -62,6 +63,13 @@ export function logUncaught(): void {
     event.preventDefault();
     logger.error("A failure that nobody foresaw: {cause}", { cause: event.error });
   });
+}
+
+/** The record with its message as one text, in which strings have no quotes. */
+function withText(record: LogRecord): LogRecord {
+  if (record.message.length === 1) return record;
+  const parts = record.message.map((part) => typeof part === "string" ? part : Deno.inspect(part));
+  return { ...record, message: [parts.join("")] };
 }
 
 /**

@@ -145,9 +145,9 @@ const NASTY = [
 for (const format of ["text", "json"]) {
   Deno.test(`ferryd's log has a line for each record, whatever clients send: ${format}`, async () => {
     await using dir = new TempDir();
-    const args = ["--log", format, ...["--allow-exec", "true"]];
-    const ignoring = Deno.build.os === "windows" ? [] : args.slice(2);
-    await using server = await Ferryd.start(dir.path, [...args.slice(0, 2), ...ignoring]);
+    const args = ["--log", format, "--verbose"];
+    if (Deno.build.os !== "windows") args.push("--allow-exec", "true");
+    await using server = await Ferryd.start(dir.path, args);
     let count = 0;
     for (const text of NASTY) {
       using peer = await RawPeer.connect(server.port);
@@ -177,8 +177,10 @@ for (const format of ["text", "json"]) {
     for (const line of lines) {
       // deno-lint-ignore no-control-regex -- that is what must not be there
       assertEquals(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/.test(line), false);
-      if (format === "json") assertEquals(typeof JSON.parse(line).peer, "string");
-      else assertMatch(line, /^\d{4}-\d\d-\d\d \S+ \S+ \[\w{3}\] ferry·server: 127\.0\.0\.1:\d+/);
+      if (format === "json") {
+        const { peer, message } = JSON.parse(line);
+        assert(message.startsWith(`${peer}`) && /^127\.0\.0\.1:\d+$/.test(peer), line);
+      } else assertMatch(line, /^\d{4}-\d\d-\d\d \S+ \S+ \[\w{3}\] ferry·server: 127\.0\.0\.1:\d+/);
     }
   });
 }
