@@ -165,16 +165,16 @@ async function compared(bench: Bench, load: Load): Promise<string> {
     peer: `ferryd ${NAMES.one}`,
     ratio: { speed: GOALS.speed },
   }];
-  const usage = (name: string, of: keyof Used) => median(used.get(name)!.map((one) => one[of]));
+  const usage = (name: string, part: keyof Used) => median(used.get(name)!.map((one) => one[part]));
   const rows = [["processor time of ferryd", NAMES.one, NAMES.two, "ratio", "goal"]];
-  for (const  of of["busiest", "all"] as const) {
-    const [one, two] = [usage(NAMES.one, of), usage(NAMES.two, of)];
+  for (const part of ["busiest", "all"] as const) {
+    const [one, two] = [usage(NAMES.one, part), usage(NAMES.two, part)];
     rows.push([
-      of === "busiest" ? "busiest thread" : "all threads",
+      part === "busiest" ? "busiest thread" : "all threads",
       `${one.toFixed(2)} s`,
       `${two.toFixed(2)} s`,
       `${(two / one).toFixed(2)}x`,
-      `at most ${GOALS[of]}x: ${two / one <= GOALS[of] ? "yes" : "NO"}`,
+      `at most ${GOALS[part]}x: ${two / one <= GOALS[part] ? "yes" : "NO"}`,
     ]);
   }
   return `  ${clients} clients ${direction} ${bytes / MIB} MiB each\n` +
