@@ -44,4 +44,5 @@ const told = {
 for (const [what, is] of Object.entries(told)) console.log(`${what}: ${is ? "events" : "none"}`);
 Deno.exit(told["same directory"] && !told.moved && told["moved, end awaited"] ? 0 : 1);
 END
+node_modules/.bin/deno --version | head -1
 node_modules/.bin/deno run -A --quiet show.mjs
